@@ -1,0 +1,162 @@
+"""Structured log lines on standard error, and request ids."""
+
+import json
+import os
+import re
+import time
+import traceback
+from contextlib import suppress
+from typing import Final, Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+
+LEVELS: Final = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+LINE_BYTES = 4000  # below PIPE_BUF, so that the lines of several workers never mix
+FIELD_CHARACTERS = 1024
+SHORT_CHARACTERS = 160
+MAX_FRAMES = 12
+
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+_CREDENTIALS = re.compile(r"://\S*@")
+_QUERY_VALUE = re.compile(r"([?&;][^=&;\s]{0,64}=)[^&;\s]+")
+_SECRET_NAME = re.compile(
+    r"authorization|cookie|passw|secret|token|credential|private", re.IGNORECASE
+)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+class _State:
+    """What `configure` has set; forked workers inherit it."""
+
+    threshold = 1
+    text = False
+    access = True
+    second = 0
+    stamp = ""
+
+
+def configure(level: str, format: str, access: bool) -> None:  # noqa: A002, FBT001
+    """Set the least severe level, `json` or `text`, and whether requests are logged."""
+    _State.threshold = LEVELS[level]
+    _State.text = format == "text"
+    _State.access = access
+
+
+def new_request_id() -> str:
+    """Sixteen random hexadecimal digits."""
+    return os.urandom(8).hex()
+
+
+def request_id_of(given: str | None) -> str:
+    """The client's X-Request-ID when it is harmless, else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def log_event(event: str, level: Level = "info", **fields: object) -> None:
+    """Write one line; secrets are recognised by field name and inside URLs, and masked."""
+    if LEVELS[level] >= _State.threshold:
+        safe = {name: _redacted(name, value) for name, value in fields.items()}
+        _write({"time": _now(), "level": level, "event": event, **safe})
+
+
+def log_exception(event: str, error: BaseException, **fields: object) -> None:
+    """Write one line of level error with the exception and where it came from."""
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    text = f"{type(error).__name__}: {error}"
+    log_event(event, "error", **{**fields, "error": text, "trace": where})
+
+
+def log_access(
+    *,
+    method: str,
+    path: str,
+    status: int,
+    seconds: float,
+    received: int,
+    sent: int,
+    remote: str,
+    user_agent: str,
+    request_id: str,
+    repository: str | None = None,
+    digest: str | None = None,
+) -> None:
+    """Write the line of one finished request; a query in `path` is left out."""
+    if not _State.access:
+        return
+    line: dict[str, object] = {
+        "time": _now(),
+        "level": "info",
+        "event": "request",
+        "method": method[:32],
+        "path": path.partition("?")[0][:FIELD_CHARACTERS],
+        "status": status,
+        "seconds": round(seconds, 6),
+        "received": received,
+        "sent": sent,
+        "remote": remote,
+        "user_agent": user_agent[:FIELD_CHARACTERS],
+        "request_id": request_id,
+    }
+    if repository is not None:
+        line["repository"] = repository
+    if digest is not None:
+        line["digest"] = digest
+    _write(line)
+
+
+def _now() -> str:
+    now = time.time()
+    second = int(now)
+    if second != _State.second:
+        _State.stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        _State.second = second
+    return f"{_State.stamp}.{int((now - second) * 1000):03d}Z"
+
+
+def _redacted(name: str, value: object) -> object:
+    if _SECRET_NAME.search(name):
+        return "***"
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted("", one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _redacted(str(key), one) for key, one in value.items()}
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    if "://" in text:
+        text = _QUERY_VALUE.sub(r"\1***", _CREDENTIALS.sub("://***@", text))
+    return text[:FIELD_CHARACTERS]
+
+
+def _write(line: dict[str, object]) -> None:
+    rendered = _render(line)
+    if len(rendered) > LINE_BYTES:
+        rendered = _render({name: _shortened(value) for name, value in line.items()})
+    with suppress(OSError):  # a closed or full standard error must not stop the server
+        os.write(2, rendered.encode("ascii"))
+
+
+def _shortened(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        return value
+    return (value if isinstance(value, str) else str(value))[:SHORT_CHARACTERS]
+
+
+def _render(line: dict[str, object]) -> str:
+    if not _State.text:
+        return _encode(line).replace("\x7f", "\\u007f") + "\n"
+    rest = " ".join(
+        f"{name}={_quoted(value)}"
+        for name, value in line.items()
+        if name not in {"time", "level", "event"}
+    )
+    head = f"{line['time']} {line['level']} {_quoted(line['event'])}"
+    return f"{head} {rest}\n" if rest else head + "\n"
+
+
+def _quoted(value: object) -> str:
+    text = value if isinstance(value, str) else _encode(value)
+    return text if _PLAIN.fullmatch(text) else _encode(text).replace("\x7f", "\\u007f")
