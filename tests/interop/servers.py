@@ -1,0 +1,69 @@
+"""The server under test: khod, or Debian's docker-registry to try the tests themselves."""
+
+import contextlib
+import http.client
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .access_log import AccessLog
+from .processes import daemon, free_port
+
+KIND = os.environ.get("KHO_INTEROP_SERVER", "khod")
+
+_DISTRIBUTION = """\
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {data}}}, delete: {{enabled: true}}}}
+http: {{addr: "127.0.0.1:{port}", secret: interop}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A registry that answers on loopback, over plain HTTP, without accounts."""
+
+    pid: int
+    port: int
+    data: Path
+    log: AccessLog
+
+    @property
+    def host(self) -> str:
+        """Host and port, as an image reference begins."""
+        return f"127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def serving(home: Path, port: int | None = None) -> Iterator[Server]:
+    """Run the server over the data in `home`; a second call over the same folder is a restart."""
+    port = port or free_port()
+    data, log = home / "data", home / "server.log"
+    data.mkdir(parents=True, exist_ok=True)
+    command, ready_path = _command(home, data, port)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("KHO_")}
+    with daemon(command, log, lambda: _answers(port, ready_path), env) as pid:
+        yield Server(pid, port, data, AccessLog(log))
+
+
+def _command(home: Path, data: Path, port: int) -> tuple[list[str | Path], str]:
+    if KIND == "distribution":
+        config = home / "distribution.yml"
+        config.write_text(_DISTRIBUTION.format(data=data, port=port))
+        return ["docker-registry", "serve", config], "/v2/"
+    khod = Path(sys.executable).with_name("khod")
+    listen = f"127.0.0.1:{port}"
+    return [khod, "serve", "--data", data, "--listen", listen, "--workers", "2"], "/readyz"
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
