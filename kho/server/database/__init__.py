@@ -1,0 +1,1 @@
+"""Rows: what the registry knows, in SQLite or PostgreSQL."""

@@ -1,0 +1,117 @@
+"""Rows of blobs: each once, and which repository may read which."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import bindparam, delete, exists, select
+from sqlalchemy.dialects.postgresql import insert
+
+from kho.oci.digest import Digest, parse_digest
+from kho.server.database.constructs import Now, OneOf
+from kho.server.database.engine import Transaction
+from kho.server.database.schema import blobs, manifest_references, manifests, repositories, repository_blobs
+from kho.server.database.statement import Statement
+
+_links = repository_blobs.c
+_repository_id = (
+    select(repositories.c.id).where(repositories.c.name == bindparam("repository")).scalar_subquery()
+)
+
+_SIZE: Final = Statement(
+    select(blobs.c.size)
+    .join(repository_blobs, _links.digest == blobs.c.digest)
+    .where(_links.repository_id == _repository_id)
+    .where(_links.digest == bindparam("digest"))
+)
+_SIZE_ANYWHERE: Final = Statement(select(blobs.c.size).where(blobs.c.digest == bindparam("digest")))
+_INSERT: Final = Statement(
+    insert(blobs)
+    .values(digest=bindparam("digest"), size=bindparam("size"), created_at=Now())
+    .on_conflict_do_nothing()
+)
+_LINK: Final = Statement(
+    insert(repository_blobs)
+    .values(repository_id=bindparam("repository_id"), digest=bindparam("digest"), created_at=Now())
+    .on_conflict_do_nothing()
+)
+_UNLINK: Final = Statement(
+    delete(repository_blobs)
+    .where(_links.repository_id == _repository_id)
+    .where(_links.digest == bindparam("digest"))
+)
+# The lock keeps a concurrent unlink waiting until the manifest that needs these blobs is committed.
+_LINKED: Final = Statement(
+    select(_links.digest)
+    .where(_links.repository_id == bindparam("repository_id"))
+    .where(OneOf(_links.digest, "digests"))
+    .order_by(_links.digest)
+    .with_for_update(read=True, key_share=True)
+)
+_SIZES: Final = Statement(
+    select(blobs.c.digest, blobs.c.size)
+    .join(repository_blobs, _links.digest == blobs.c.digest)
+    .where(_links.repository_id == bindparam("repository_id"))
+    .where(OneOf(_links.digest, "digests"))
+)
+_REFERENCED: Final = Statement(
+    select(
+        exists()
+        .where(manifest_references.c.digest == bindparam("digest"))
+        .where(manifest_references.c.manifest_id == manifests.c.id)
+        .where(manifests.c.repository_id == _repository_id)
+    )
+)
+
+
+async def size(tx: Transaction, repository: str, digest: Digest) -> int | None:
+    """The size of a blob that this repository may read."""
+    row = await tx.one(_SIZE, repository=repository, digest=str(digest))
+    return None if row is None else row[0]
+
+
+async def size_anywhere(tx: Transaction, digest: Digest) -> int | None:
+    """The size of a blob of any repository: for storage, never for an answer."""
+    row = await tx.one(_SIZE_ANYWHERE, digest=str(digest))
+    return None if row is None else row[0]
+
+
+async def put(tx: Transaction, digest: Digest, size: int) -> None:
+    """Record that the bytes are stored; again changes nothing, since a digest has one size."""
+    await tx.run(_INSERT, digest=str(digest), size=size)
+
+
+async def link(tx: Transaction, repository_id: int, digest: Digest) -> None:
+    """Let a repository read a blob that has been put."""
+    await tx.run(_LINK, repository_id=repository_id, digest=str(digest))
+
+
+async def unlink(tx: Transaction, repository: str, digest: Digest) -> bool:
+    """Take a blob from a repository; False when it was not there.
+
+    Ask `referenced` after this, in the same transaction: no manifest can come between.
+    """
+    return await tx.run(_UNLINK, repository=repository, digest=str(digest)) > 0
+
+
+async def referenced(tx: Transaction, repository: str, digest: Digest) -> bool:
+    """Whether a manifest of this repository needs the blob."""
+    row = await tx.one(_REFERENCED, repository=repository, digest=str(digest))
+    return row is not None and bool(row[0])
+
+
+async def missing(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
+    """Those that the repository lacks, in order; the others stay until the end of this write."""
+    rows = await tx.all(_LINKED, repository_id=repository_id, digests=_list(digests))
+    linked = {digest for (digest,) in rows}
+    return [digest for digest in digests if str(digest) not in linked]
+
+
+async def sizes(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> dict[Digest, int]:
+    """The stored size of each of these blobs that the repository may read."""
+    rows = await tx.all(_SIZES, repository_id=repository_id, digests=_list(digests))
+    return {parse_digest(digest): size for digest, size in rows}
+
+
+def _list(digests: Sequence[Digest]) -> str:
+    return json.dumps([str(digest) for digest in digests])

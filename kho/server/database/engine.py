@@ -1,0 +1,68 @@
+"""What a database offers, whichever it is.
+
+    registry ── database.read(work, ...) ──> work(tx, ...) ──> tx.one / all / run (statement, values)
+             └─ database.write(work, ...) ─┘
+
+`work` is a coroutine function that waits for nothing but its transaction, and that may run more than
+once: a lost race is tried again from the start.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from kho.server.database.statement import Row, Statement, Value
+
+__all__ = ["Database", "Row", "Statement", "Transaction", "Value"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Transaction(Protocol):
+    """Statements that succeed or fail together (in a read: statements in a row)."""
+
+    async def one(self, statement: Statement, /, **values: Value) -> Row | None:
+        """The first row."""
+        ...
+
+    async def all(self, statement: Statement, /, **values: Value) -> list[Row]:
+        """Every row."""
+        ...
+
+    async def run(self, statement: Statement, /, **values: Value) -> int:
+        """Execute, and count the rows that were affected."""
+        ...
+
+
+class Database(Protocol):
+    """SQLite or PostgreSQL, opened by one worker."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        ...
+
+    async def read(
+        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work` on committed rows; each statement sees the newest. Unavailable when it cannot."""
+        ...
+
+    async def write(
+        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work` in one transaction, which is durable when this returns.
+
+        `work` must be idempotent: it runs again after a lost race, and after a connection that broke
+        at COMMIT, when nobody can know whether the first run counted.
+        Unavailable or InsufficientStorage when nothing could be promised.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless a query is answered."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was handed over, then let go of everything."""
+        ...

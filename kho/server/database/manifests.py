@@ -1,0 +1,243 @@
+"""Rows of manifests: exact bytes, what they reference, and who refers to them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import Integer, bindparam, exists, literal_column, null, select
+from sqlalchemy.dialects.postgresql import insert
+
+from kho.oci.digest import Digest, parse_digest
+from kho.server.database.constructs import Now, OneOf, entries, strings
+from kho.server.database.engine import Transaction
+from kho.server.database.schema import manifest_references, manifests, repositories, tag_history, tags
+from kho.server.database.statement import Statement
+
+Kind = Literal["config", "layer", "manifest"]
+
+_table = manifests.c
+_repository_id = (
+    select(repositories.c.id).where(repositories.c.name == bindparam("repository")).scalar_subquery()
+)
+_needed = entries("references")
+_untagged = strings("tags")
+
+_BY_TAG: Final = Statement(
+    select(_table.digest, _table.media_type, _table.body)
+    .join(tags, (tags.c.repository_id == _table.repository_id) & (tags.c.digest == _table.digest))
+    .where(tags.c.repository_id == _repository_id)
+    .where(tags.c.name == bindparam("tag"))
+)
+_BY_DIGEST: Final = Statement(
+    select(_table.digest, _table.media_type, _table.body)
+    .where(_table.repository_id == _repository_id)
+    .where(_table.digest == bindparam("digest"))
+)
+_INSERT: Final = Statement(
+    insert(manifests)
+    .values(
+        repository_id=bindparam("repository_id"),
+        digest=bindparam("digest"),
+        media_type=bindparam("media_type"),
+        artifact_type=bindparam("artifact_type"),
+        subject_digest=bindparam("subject_digest"),
+        size=bindparam("size"),
+        created_at=Now(),
+        annotations=bindparam("annotations"),
+        body=bindparam("body"),
+    )
+    .on_conflict_do_nothing()
+    .returning(_table.id)
+)
+_REFER: Final = Statement(
+    sqlalchemy.insert(manifest_references).from_select(
+        ["manifest_id", "position", "kind", "digest"],
+        select(
+            sqlalchemy.cast(bindparam("manifest_id"), sqlalchemy.BigInteger()),
+            _needed.c.position,
+            _needed.c.first,
+            _needed.c.second,
+        ),
+    )
+)
+_LOCK: Final = Statement(
+    select(_table.id, _table.repository_id)
+    .where(_table.repository_id == _repository_id)
+    .where(_table.digest == bindparam("digest"))
+    .with_for_update()
+)
+_UNTAG: Final = Statement(
+    sqlalchemy.delete(tags)
+    .where(tags.c.repository_id == bindparam("repository_id"))
+    .where(tags.c.digest == bindparam("digest"))
+    .returning(tags.c.name)
+)
+_RECORD: Final = Statement(
+    sqlalchemy.insert(tag_history).from_select(
+        ["repository_id", "tag", "from_digest", "to_digest", "actor", "at"],
+        select(
+            sqlalchemy.cast(bindparam("repository_id"), sqlalchemy.BigInteger()),
+            _untagged.c.value,
+            sqlalchemy.cast(bindparam("digest"), sqlalchemy.Text()),
+            null(),
+            sqlalchemy.cast(bindparam("actor"), sqlalchemy.Text()),
+            Now(),
+        ),
+    )
+)
+_DELETE: Final = Statement(sqlalchemy.delete(manifests).where(_table.id == bindparam("id")))
+# The lock keeps a concurrent delete waiting until the index that needs these manifests is committed.
+_PRESENT: Final = Statement(
+    select(_table.digest)
+    .where(_table.repository_id == bindparam("repository_id"))
+    .where(OneOf(_table.digest, "digests"))
+    .order_by(_table.digest)
+    .with_for_update(read=True, key_share=True)
+)
+_SIZES: Final = Statement(
+    select(_table.digest, _table.size)
+    .where(_table.repository_id == bindparam("repository_id"))
+    .where(OneOf(_table.digest, "digests"))
+)
+_REFERENCED: Final = Statement(
+    select(
+        exists()
+        .where(manifest_references.c.digest == bindparam("digest"))
+        .where(manifest_references.c.kind == literal_column("'manifest'"))
+        .where(manifest_references.c.manifest_id == _table.id)
+        .where(_table.repository_id == _repository_id)
+    )
+)
+_referrers = (
+    select(_table.digest, _table.media_type, _table.artifact_type, _table.size, _table.annotations)
+    .where(_table.repository_id == _repository_id)
+    .where(_table.subject_digest == bindparam("subject"))
+    .where(_table.digest > bindparam("after"))
+    .order_by(_table.digest)
+    .limit(bindparam("limit", type_=Integer()))
+)
+_REFERRERS: Final = Statement(_referrers)
+_REFERRERS_OF_TYPES: Final = Statement(_referrers.where(OneOf(_table.artifact_type, "artifact_types")))
+
+
+class ManifestRow(NamedTuple):
+    """A manifest as it was pushed."""
+
+    digest: str
+    media_type: str
+    body: bytes
+
+
+class ReferrerRow(NamedTuple):
+    """What a list of referrers shows of a manifest."""
+
+    digest: str
+    media_type: str
+    artifact_type: str | None
+    size: int
+    annotations: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewManifest:
+    """A manifest to store; `annotations` and `artifact_type` are those that referrers show."""
+
+    digest: Digest
+    media_type: str
+    artifact_type: str | None
+    subject: Digest | None
+    annotations: dict[str, str] | None
+    body: bytes
+    references: Sequence[tuple[Kind, Digest]]
+
+
+async def by_tag(tx: Transaction, repository: str, tag: str) -> ManifestRow | None:
+    """The manifest that a tag points at."""
+    row = await tx.one(_BY_TAG, repository=repository, tag=tag)
+    return None if row is None else ManifestRow(*row)
+
+
+async def by_digest(tx: Transaction, repository: str, digest: Digest) -> ManifestRow | None:
+    """A manifest of this repository."""
+    row = await tx.one(_BY_DIGEST, repository=repository, digest=str(digest))
+    return None if row is None else ManifestRow(*row)
+
+
+async def put(tx: Transaction, repository_id: int, new: NewManifest) -> None:
+    """Store a manifest with its references; one that is there already stays as it is."""
+    row = await tx.one(
+        _INSERT,
+        repository_id=repository_id,
+        digest=str(new.digest),
+        media_type=new.media_type,
+        artifact_type=new.artifact_type,
+        subject_digest=None if new.subject is None else str(new.subject),
+        size=len(new.body),
+        annotations=None if new.annotations is None else json.dumps(new.annotations),
+        body=new.body,
+    )
+    if row is not None and new.references:
+        pairs = json.dumps([(kind, str(digest)) for kind, digest in new.references])
+        await tx.run(_REFER, manifest_id=row[0], references=pairs)
+
+
+async def delete(tx: Transaction, repository: str, digest: Digest, actor: str) -> bool:
+    """Take away a manifest, its references and every tag that points at it; False if there was none."""
+    found = await tx.one(_LOCK, repository=repository, digest=str(digest))
+    if found is None:
+        return False
+    id_, repository_id = found
+    at = {"repository_id": repository_id, "digest": str(digest)}
+    untagged = [name for (name,) in await tx.all(_UNTAG, **at)]
+    if untagged:
+        await tx.run(_RECORD, **at, tags=json.dumps(untagged), actor=actor)
+    return await tx.run(_DELETE, id=id_) > 0
+
+
+async def referenced(tx: Transaction, repository: str, digest: Digest) -> bool:
+    """Whether an index of this repository lists the manifest."""
+    row = await tx.one(_REFERENCED, repository=repository, digest=str(digest))
+    return row is not None and bool(row[0])
+
+
+async def missing(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
+    """Those that the repository lacks, in order; the others stay until the end of this write."""
+    rows = await tx.all(_PRESENT, repository_id=repository_id, digests=_list(digests))
+    present = {digest for (digest,) in rows}
+    return [digest for digest in digests if str(digest) not in present]
+
+
+async def sizes(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> dict[Digest, int]:
+    """The stored size of each of these manifests that the repository has."""
+    rows = await tx.all(_SIZES, repository_id=repository_id, digests=_list(digests))
+    return {parse_digest(digest): size for digest, size in rows}
+
+
+async def referrers(
+    tx: Transaction,
+    repository: str,
+    subject: Digest,
+    artifact_types: Sequence[str],
+    after: str | None,
+    limit: int,
+) -> list[ReferrerRow]:
+    """Manifests whose subject is that digest, by digest; no artifact types means all of them."""
+    where: dict[str, Any] = {
+        "repository": repository,
+        "subject": str(subject),
+        "after": after or "",
+        "limit": limit,
+    }
+    if artifact_types:
+        # No stored text holds NUL, and PostgreSQL refuses to compare with it.
+        wanted = json.dumps([text for text in artifact_types if "\0" not in text])
+        rows = await tx.all(_REFERRERS_OF_TYPES, artifact_types=wanted, **where)
+    else:
+        rows = await tx.all(_REFERRERS, **where)
+    return [ReferrerRow(*row[:4], None if row[4] is None else json.loads(row[4])) for row in rows]
+
+
+def _list(digests: Sequence[Digest]) -> str:
+    return json.dumps([str(digest) for digest in digests])

@@ -1,0 +1,1 @@
+"""Numbered steps of the schema; each leaves the previous minor version able to serve."""

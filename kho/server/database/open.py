@@ -1,0 +1,75 @@
+"""A URL becomes a database; its schema is looked at, made and kept up to date."""
+
+import asyncio
+from typing import Final
+
+from kho.server.database import postgres_schema, sqlite_schema
+from kho.server.database.engine import Database
+from kho.server.database.errors import UnreachableDatabase, UnusableDatabase
+from kho.server.database.postgres import CONNECTIONS, PostgresDatabase
+from kho.server.database.revision import SchemaState, refuse_unready
+from kho.server.database.sqlite import SqliteDatabase
+from kho.server.database.sqlite_connection import require_sound_version, sqlite3
+
+__all__ = ["SchemaState", "check", "migrate", "open_database"]
+
+_SQLITE: Final = "sqlite:///"
+_POSTGRESQL: Final = ("postgresql://", "postgres://")
+
+
+async def open_database(url: str, *, connections: int = CONNECTIONS) -> Database:
+    """Open for one worker, on its running loop; the schema must be current.
+
+    `sqlite:////absolute/path/kho.db`, or `postgresql://user:password@host:port/name?host=/socket/folder`
+    with at most so many `connections`. Raises UnusableDatabase. A PostgreSQL server that is down is no
+    obstacle: what is asked of it raises Unavailable until it is back.
+    """
+    path = _file(url)
+    if path is not None:
+        require_sound_version(sqlite3.sqlite_version_info)
+        state, stored = sqlite_schema.stored_state(path)
+        if state is not SchemaState.CURRENT:
+            raise refuse_unready(state, stored)
+        return SqliteDatabase(path)
+    try:
+        state, stored = await asyncio.to_thread(postgres_schema.stored_state, url)
+    except UnreachableDatabase:
+        return await PostgresDatabase.open(url, connections=connections)
+    if state is not SchemaState.CURRENT:
+        raise refuse_unready(state, stored)
+    return await PostgresDatabase.open(url, connections=connections)
+
+
+def check(url: str) -> SchemaState:
+    """Compare the stored revision with the program's, touching nothing; UnusableDatabase if that fails."""
+    path = _file(url)
+    if path is None:
+        return postgres_schema.stored_state(url)[0]
+    require_sound_version(sqlite3.sqlite_version_info)
+    return sqlite_schema.stored_state(path)[0]
+
+
+def migrate(url: str) -> None:
+    """Create the schema or bring it up to date, one process at a time.
+
+    UnusableDatabase for one that is newer than the program, which stays untouched.
+    """
+    path = _file(url)
+    if path is None:
+        postgres_schema.migrate_server(url)
+    else:
+        require_sound_version(sqlite3.sqlite_version_info)
+        sqlite_schema.migrate_file(path)
+
+
+def _file(url: str) -> str | None:
+    """The path of an SQLite URL, None for PostgreSQL."""
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return url.removeprefix(_SQLITE)
+    if url.startswith(_POSTGRESQL):
+        return None
+    scheme = url.partition(":")[0]
+    raise UnusableDatabase(
+        f"{scheme}: not a database this server knows; use sqlite:////folder/kho.db or "
+        "postgresql://user:password@host/name"
+    )

@@ -1,0 +1,60 @@
+"""SQLite: reads inline on the event loop, writes by group commit."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+
+from sqlalchemy import func, select, table
+
+from kho.server.database.engine import Transaction
+from kho.server.database.group_commit import GroupCommit
+from kho.server.database.sqlite_connection import SqliteTransaction, connect, sqlite3, translated
+from kho.server.database.statement import Statement
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PING: Final = Statement(select(func.count()).select_from(table("alembic_version")))
+
+
+class SqliteDatabase:
+    """A database file, opened by one process: one connection reads, one writes."""
+
+    dialect: Final = "sqlite"
+
+    def __init__(self, path: str) -> None:
+        """Open the file, which must exist; call on the event loop that will use it."""
+        self._connection = connect(path, read_only=True)
+        self._reader = SqliteTransaction(self._connection)
+        self._writer = GroupCommit(path)
+
+    async def read(
+        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work` on committed rows; it never suspends."""
+        try:
+            return await work(self._reader, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise translated(error) from error
+
+    async def write(
+        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work` in the writing thread, in a transaction that it may share with other callers."""
+
+        def bound(tx: Transaction) -> Awaitable[Any]:
+            return work(tx, *args, **kwargs)
+
+        return cast("T", await self._writer.submit(bound))
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless a query is answered."""
+        await self.read(_ping)
+
+    async def close(self) -> None:
+        """Commit what was handed over, then close both connections."""
+        await self._writer.close()
+        self._connection.close()
+
+
+async def _ping(tx: Transaction) -> None:
+    await tx.one(_PING)

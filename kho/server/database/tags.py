@@ -1,0 +1,126 @@
+"""Rows of tags, and the history of their moves."""
+
+from typing import Final, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import Integer, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from kho.oci.digest import Digest
+from kho.server.database.constructs import Now
+from kho.server.database.engine import Transaction
+from kho.server.database.schema import repositories, tag_history, tags
+from kho.server.database.statement import Statement
+
+_table = tags.c
+_repository_id = (
+    select(repositories.c.id).where(repositories.c.name == bindparam("repository")).scalar_subquery()
+)
+
+_PAGE: Final = Statement(
+    select(_table.name)
+    .where(_table.repository_id == _repository_id)
+    .where(_table.name > bindparam("after"))
+    .order_by(_table.name)
+    .limit(bindparam("limit", type_=Integer()))
+)
+_FIND: Final = Statement(
+    select(_table.digest)
+    .where(_table.repository_id == bindparam("repository_id"))
+    .where(_table.name == bindparam("tag"))
+)
+_LOCK: Final = Statement(
+    select(_table.digest)
+    .where(_table.repository_id == bindparam("repository_id"))
+    .where(_table.name == bindparam("tag"))
+    .with_for_update()
+)
+_INSERT: Final = Statement(
+    insert(tags)
+    .values(
+        repository_id=bindparam("repository_id"),
+        name=bindparam("tag"),
+        digest=bindparam("digest"),
+        updated_at=Now(),
+    )
+    .on_conflict_do_nothing()
+)
+_MOVE: Final = Statement(
+    update(tags)
+    .values(digest=bindparam("digest"), updated_at=Now())
+    .where(_table.repository_id == bindparam("repository_id"))
+    .where(_table.name == bindparam("tag"))
+)
+_DELETE: Final = Statement(
+    sqlalchemy.delete(tags)
+    .where(_table.repository_id == _repository_id)
+    .where(_table.name == bindparam("tag"))
+    .returning(_table.repository_id, _table.digest)
+)
+_RECORD: Final = Statement(
+    insert(tag_history).values(
+        repository_id=bindparam("repository_id"),
+        tag=bindparam("tag"),
+        from_digest=bindparam("from_digest"),
+        to_digest=bindparam("to_digest"),
+        actor=bindparam("actor"),
+        at=Now(),
+    )
+)
+_HISTORY: Final = Statement(
+    select(tag_history.c.from_digest, tag_history.c.to_digest, tag_history.c.actor, tag_history.c.at)
+    .where(tag_history.c.repository_id == _repository_id)
+    .where(tag_history.c.tag == bindparam("tag"))
+    .order_by(tag_history.c.id)
+)
+
+
+class TagMove(NamedTuple):
+    """One move: from None is a creation, to None a deletion; `at` in milliseconds."""
+
+    from_digest: str | None
+    to_digest: str | None
+    actor: str
+    at: int
+
+
+async def page(tx: Transaction, repository: str, after: str | None, limit: int) -> list[str]:
+    """The tags after `after`, by bytes."""
+    rows = await tx.all(_PAGE, repository=repository, after=after or "", limit=limit)
+    return [name for (name,) in rows]
+
+
+async def digest_of(tx: Transaction, repository_id: int, tag: str) -> str | None:
+    """Where a tag points."""
+    row = await tx.one(_FIND, repository_id=repository_id, tag=tag)
+    return None if row is None else row[0]
+
+
+async def point(tx: Transaction, repository_id: int, tag: str, digest: Digest, actor: str) -> None:
+    """Point a tag at a manifest of the repository; a move leaves a row of history.
+
+    Several tags in one transaction are pointed in sorted order, lest two transactions wait for each other.
+    """
+    at = {"repository_id": repository_id, "tag": tag}
+    to = str(digest)
+    while (row := await tx.one(_LOCK, **at)) is None:
+        if await tx.run(_INSERT, **at, digest=to):
+            await tx.run(_RECORD, **at, from_digest=None, to_digest=to, actor=actor)
+            return
+    if row[0] != to:
+        await tx.run(_MOVE, **at, digest=to)
+        await tx.run(_RECORD, **at, from_digest=row[0], to_digest=to, actor=actor)
+
+
+async def delete(tx: Transaction, repository: str, tag: str, actor: str) -> bool:
+    """Take a tag away, but not its manifest; False when there was none."""
+    row = await tx.one(_DELETE, repository=repository, tag=tag)
+    if row is None:
+        return False
+    await tx.run(_RECORD, repository_id=row[0], tag=tag, from_digest=row[1], to_digest=None, actor=actor)
+    return True
+
+
+async def history(tx: Transaction, repository: str, tag: str) -> list[TagMove]:
+    """Every move of a tag, the oldest first; it outlives the tag."""
+    return [TagMove(*row) for row in await tx.all(_HISTORY, repository=repository, tag=tag)]
