@@ -1,0 +1,57 @@
+# `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/runtime: requirements/runtime.txt pyproject.toml
+	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Kho needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements/runtime.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/development: .venv/runtime requirements/development.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/development.txt
+	@touch $@
+
+.PHONY: serve
+serve: .venv/runtime ## start khod on 127.0.0.1:5000 with SQLite and files under ./data
+	@exec $(BIN)/khod serve $(ARGS)
+
+.PHONY: test
+test: .venv/development ## the default tests: no root, loopback only
+	@PATH="$(PATH):/usr/lib/postgresql/15/bin" $(BIN)/pytest --numprocesses=2 $(ARGS)
+
+.PHONY: interop
+interop: .venv/development ## real clients and the conformance suites (root; Debian packages and Go)
+	.ci/install interop
+	KHO_INTEROP_REQUIRE=all $(BIN)/pytest tests/interop --timeout=900 $(ARGS)
+
+.PHONY: bench
+bench: .venv/development ## khod beside other registries, in one run
+	.ci/install bench
+	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: lint
+lint: .venv/development ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict kho tests bench
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: .venv/development ## let ruff format and fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## lock the dependencies again, with hashes (needs uv)
+	cd requirements && for list in runtime development; do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+			--output-file $$list.txt $$list.in; done

@@ -1,0 +1,3 @@
+"""Kho: a container registry: server, index and client."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The words: values of the specifications, standard library only, no I/O."""

@@ -1,0 +1,83 @@
+"""JSON as a registry must read it: one meaning, bounded work.
+
+Python's reader takes the last of duplicate keys, NaN, lone surrogates, and recurses without end;
+Go's matches keys in any case. Two readers of one manifest must never differ (CVE-2021-41190), so
+whatever they could read differently is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+DEPTH: Final = 64
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class JsonRefused(ValueError):
+    """Why the text is not taken; one line."""
+
+
+def _check_depth(content: bytes) -> None:
+    depth = 0
+    for match in _BRACKETS.finditer(content):
+        token = match.group()
+        if token in b"[{":
+            depth += 1
+            if depth > DEPTH:
+                raise JsonRefused(f"nested deeper than {DEPTH}")
+        elif token in b"]}":
+            depth -= 1
+
+
+def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    out: dict[str, object] = {}
+    for key, value in pairs:
+        if key in out:
+            raise JsonRefused(f"the key {key[:64]!a} stands twice")
+        out[key] = value
+    return out
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise JsonRefused(f"{text} is not JSON")
+
+
+def _bounded_int(text: str) -> int:
+    if len(text) > 19:  # noqa: PLR2004  the longest int64 has 19 digits; descriptors hold no more
+        raise JsonRefused("a number with more than 19 digits")
+    return int(text)
+
+
+def parse_object(content: bytes) -> dict[str, object]:
+    """Read one JSON object; raise JsonRefused for anything ambiguous or unbounded."""
+    _check_depth(content)
+    try:
+        text = content.decode("utf-8")
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_bounded_int,
+        )
+    except UnicodeDecodeError as error:
+        raise JsonRefused("not UTF-8") from error
+    except RecursionError as error:
+        raise JsonRefused("nested too deep") from error
+    except json.JSONDecodeError as error:
+        raise JsonRefused(f"not JSON: {error.msg} at character {error.pos}") from error
+    if not isinstance(value, dict):
+        raise JsonRefused("not a JSON object")
+    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise JsonRefused("a lone surrogate in a string")
+    return value
+
+
+def check_key_case(value: dict[str, object], known: frozenset[str], where: str) -> None:
+    """Refuse a key that is a known one in another case: Go would read it, Python would not."""
+    lowered = {key.lower(): key for key in known}
+    for key in value:
+        wanted = lowered.get(key.lower())
+        if wanted is not None and wanted != key:
+            raise JsonRefused(f"{where}: the key {key[:64]!a} must be written {wanted!a}")

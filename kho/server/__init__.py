@@ -1,0 +1,1 @@
+"""The house: the registry server."""

@@ -1,0 +1,20 @@
+"""THE JOB TABLE: name, period, function."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kho.server.registry import uploads
+from kho.server.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that every worker does every `seconds`; it must bear others doing it too."""
+
+    name: str
+    seconds: float
+    run: Callable[[Resources], Awaitable[int]]
+
+
+JOBS: Final = (Job("expire uploads", 3600.0, uploads.expire),)

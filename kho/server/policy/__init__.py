@@ -1,0 +1,1 @@
+"""The rules: pure; facts in, verdict or exception out."""

@@ -1,0 +1,69 @@
+"""Blobs of a repository: find, read, mount, delete; and adopt, where all bytes come in."""
+
+from kho.oci.digest import Digest
+from kho.oci.errors import BlobUnknown
+from kho.server.database import blobs as rows
+from kho.server.database import repositories
+from kho.server.database.engine import Transaction
+from kho.server.resources import Resources
+from kho.server.storage.interface import BlobReader as BlobReader  # for the door
+
+
+def _unknown(digest: Digest) -> BlobUnknown:
+    return BlobUnknown("blob unknown to this repository", detail={"digest": str(digest)})
+
+
+async def size(resources: Resources, repository: str, digest: Digest) -> int:
+    """Length in bytes; raise BlobUnknown, also when the stored bytes are not whole."""
+    found = await resources.database.read(rows.size, repository, digest)
+    if found is None or not await resources.storage.holds(digest, found):
+        raise _unknown(digest)
+    return found
+
+
+async def read(resources: Resources, repository: str, digest: Digest) -> BlobReader:
+    """Open for reading; the caller closes. Raise BlobUnknown like `size`."""
+    found = await resources.database.read(rows.size, repository, digest)
+    reader = None if found is None else await resources.storage.open(digest, found)
+    if reader is None:
+        raise _unknown(digest)
+    return reader
+
+
+async def adopt(tx: Transaction, repository: str, digest: Digest, length: int) -> None:
+    """Make stored bytes a blob of the repository, which comes into being with its first one."""
+    await rows.put(tx, digest, length)
+    await rows.link(tx, await repositories.ensure(tx, repository), digest)
+
+
+async def mount(
+    resources: Resources, repository: str, digest: Digest, source: str | None
+) -> bool:
+    """Link a blob that `source`, or any repository, holds; False when there is none.
+
+    Whether the caller may read `source` is the door's question.
+    """
+    found = await resources.database.read(_length, source, digest)
+    if found is None or not await resources.storage.holds(digest, found):
+        return False
+    return await resources.database.write(_mount, repository, digest, source)
+
+
+async def _length(tx: Transaction, source: str | None, digest: Digest) -> int | None:
+    if source is None:
+        return await rows.size_anywhere(tx, digest)
+    return await rows.size(tx, source, digest)
+
+
+async def _mount(tx: Transaction, repository: str, digest: Digest, source: str | None) -> bool:
+    length = await _length(tx, source, digest)
+    if length is None:
+        return False
+    await adopt(tx, repository, digest, length)
+    return True
+
+
+async def delete(resources: Resources, repository: str, digest: Digest) -> None:
+    """Take the blob out of this repository only; raise BlobUnknown."""
+    if not await resources.database.write(rows.unlink, repository, digest):
+        raise _unknown(digest)

@@ -1,0 +1,154 @@
+"""Manifests: check and store, find, delete, list referrers.
+
+    PUT ─► bytes hashed ─► parsed ─► one transaction: every reference is here, row, tags ─► 201
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kho.oci.digest import Digest
+from kho.oci.errors import (
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestInvalid,
+    ManifestUnknown,
+    PreconditionFailed,
+)
+from kho.oci.manifest import Descriptor, Manifest, parse_manifest
+from kho.server.database import blobs, repositories, tags
+from kho.server.database import manifests as rows
+from kho.server.database.engine import Transaction
+from kho.server.database.manifests import ManifestRow, NewManifest, ReferrerRow
+from kho.server.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A manifest as it came in.
+
+    `tags` are all tags it gets; `digest` is set when it was addressed by one. `if_match` is the
+    digest, `*` or "" (must be absent) that the first tag must have now; None asks nothing.
+    """
+
+    repository: str
+    content: bytes
+    content_type: str | None
+    digest: Digest | None
+    tags: tuple[str, ...]
+    actor: str
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the answer to a push tells."""
+
+    digest: Digest
+    subject: Digest | None
+
+
+async def find(resources: Resources, repository: str, reference: Digest | str) -> ManifestRow:
+    """The exact bytes as stored; raise ManifestUnknown."""
+    if isinstance(reference, Digest):
+        row = await resources.database.read(rows.by_digest, repository, reference)
+    else:
+        row = await resources.database.read(rows.by_tag, repository, reference)
+    if row is None:
+        raise _unknown(reference)
+    return row
+
+
+def _unknown(reference: Digest | str) -> ManifestUnknown:
+    return ManifestUnknown(
+        "manifest unknown to this repository", detail={"reference": str(reference)}
+    )
+
+
+async def put(resources: Resources, push: Push) -> Stored:
+    """Check and store; raise DigestInvalid, ManifestInvalid or ManifestBlobUnknown."""
+    algorithm = "sha256" if push.digest is None else push.digest.algorithm
+    digest = Digest.of(push.content, algorithm)
+    if push.digest not in (None, digest):
+        raise DigestInvalid(
+            "the manifest does not match the digest",
+            detail={"expected": str(push.digest), "actual": str(digest)},
+        )
+    manifest = parse_manifest(push.content, push.content_type)
+    await resources.database.write(_store, push, digest, manifest)
+    return Stored(digest, manifest.subject)
+
+
+async def _store(tx: Transaction, push: Push, digest: Digest, manifest: Manifest) -> None:
+    repository_id = await repositories.ensure(tx, push.repository)
+    await _check_precondition(tx, repository_id, push)
+    await _check_references(tx, repository_id, manifest)
+    references = [(item.kind, item.digest) for item in manifest.references]
+    new = NewManifest(
+        digest=digest,
+        media_type=manifest.media_type,
+        artifact_type=manifest.artifact_type,
+        subject=manifest.subject,
+        annotations=manifest.annotations if manifest.subject else None,
+        body=push.content,
+        references=references,
+    )
+    await rows.put(tx, repository_id, new)
+    for tag in push.tags:
+        await tags.point(tx, repository_id, tag, digest, push.actor)
+
+
+async def _check_precondition(tx: Transaction, repository_id: int, push: Push) -> None:
+    if push.if_match is None or not push.tags:
+        return
+    current = await tags.digest_of(tx, repository_id, push.tags[0])
+    held = current is not None if push.if_match == "*" else (current or "") == push.if_match
+    if not held:
+        raise PreconditionFailed("the tag does not point where the request says", detail=current)
+
+
+async def _check_references(tx: Transaction, repository_id: int, manifest: Manifest) -> None:
+    """Everything that the registry must hold is in this repository, with the size it says.
+
+    An index may list blobs too: BuildKit writes its cache that way.
+    """
+    wanted = [item for item in manifest.references if item.required]
+    digests = list({item.digest: None for item in wanted})
+    if manifest.is_index:
+        sizes = await rows.sizes(tx, repository_id, digests)
+        rest = [digest for digest in digests if digest not in sizes]
+        sizes |= await blobs.sizes(tx, repository_id, rest) if rest else {}
+    else:
+        sizes = await blobs.sizes(tx, repository_id, digests)
+    missing = [str(digest) for digest in digests if digest not in sizes]
+    if missing:
+        raise ManifestBlobUnknown(missing)
+    _check_sizes(wanted, sizes)
+
+
+def _check_sizes(wanted: Sequence[Descriptor], sizes: dict[Digest, int]) -> None:
+    for item in wanted:
+        if sizes[item.digest] != item.size:
+            raise ManifestInvalid(
+                f"the manifest says {item.size} bytes of {item.digest}, "
+                f"the registry holds {sizes[item.digest]}"
+            )
+
+
+async def delete(resources: Resources, repository: str, digest: Digest, actor: str) -> None:
+    """Remove the manifest and every tag that points at it; raise ManifestUnknown."""
+    if not await resources.database.write(rows.delete, repository, digest, actor):
+        raise _unknown(digest)
+
+
+async def referrers(
+    resources: Resources,
+    repository: str,
+    subject: Digest,
+    artifact_types: Sequence[str],
+    after: str | None,
+    limit: int,
+) -> list[ReferrerRow]:
+    """One page of the manifests whose subject is `subject`, by digest; `after` is a digest."""
+    return await resources.database.read(
+        rows.referrers, repository, subject, artifact_types, after, limit
+    )

@@ -1,0 +1,20 @@
+"""Tags: list and delete. A push moves them (registry/manifests.py)."""
+
+from kho.oci.errors import ManifestUnknown, NameUnknown
+from kho.server.database import repositories
+from kho.server.database import tags as rows
+from kho.server.resources import Resources
+
+
+async def page(resources: Resources, repository: str, after: str | None, limit: int) -> list[str]:
+    """Tags after `after` in byte order; raise NameUnknown for a repository that never was."""
+    found = await resources.database.read(rows.page, repository, after, limit)
+    if not found and await resources.database.read(repositories.find, repository) is None:
+        raise NameUnknown("repository unknown to this registry", detail={"name": repository})
+    return found
+
+
+async def delete(resources: Resources, repository: str, tag: str, actor: str) -> None:
+    """Remove the tag alone; raise ManifestUnknown."""
+    if not await resources.database.write(rows.delete, repository, tag, actor):
+        raise ManifestUnknown("tag unknown to this repository", detail={"tag": tag})

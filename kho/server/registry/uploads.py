@@ -1,0 +1,231 @@
+"""Upload sessions: start, append, finish, cancel, expire.
+
+The row holds what is acknowledged (size and hash state, flushed before it is written), the storage
+holds the bytes. Any worker goes on with any session:
+
+    PATCH ─► row ─► storage.resume(size, state) ─► row again: unchanged? ─► bytes ─► pause ─► row
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from kho.oci.digest import Digest
+from kho.oci.errors import (
+    BlobUploadUnknown,
+    DigestInvalid,
+    RangeInvalid,
+    SizeInvalid,
+    Unavailable,
+)
+from kho.oci.ranges import ByteRange, upload_range
+from kho.server.database import uploads as rows
+from kho.server.database.engine import Transaction
+from kho.server.database.uploads import UploadRow
+from kho.server.registry import blobs
+from kho.server.resources import Resources
+from kho.server.storage.interface import BlobWriter, Checkpoint, UploadBusy, UploadMissing
+
+# What a killed worker can lose of one long request: the client resends at most this much.
+CHECKPOINT: Final = 64 * 1024 * 1024
+BUSY_SECONDS: Final = 5.0
+BUSY_STEP: Final = 0.1
+EXPIRE_BATCH: Final = 100
+
+
+class BodyCut(Exception):
+    """The client left before its body was whole: what came is kept, nobody is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's bytes. `length` and `chunk` are what its headers announce, where they do."""
+
+    chunks: AsyncIterator[bytes]
+    length: int | None = None
+    chunk: ByteRange | None = None
+
+
+def _unknown(upload_id: str) -> BlobUploadUnknown:
+    return BlobUploadUnknown("upload unknown to this repository", detail={"upload": upload_id})
+
+
+async def start(resources: Resources, repository: str, actor: str, algorithm: str) -> UploadRow:
+    """Open a session that holds nothing."""
+    upload_id = str(uuid4())
+    await resources.database.write(rows.create, upload_id, repository, actor, algorithm)
+    return UploadRow(upload_id, repository, actor, algorithm, 0, None, 0)
+
+
+async def find(resources: Resources, repository: str, upload_id: str) -> UploadRow:
+    """Raise BlobUploadUnknown unless the session is open in this repository."""
+    row = await resources.database.read(rows.find, upload_id, repository)
+    if row is None:
+        raise _unknown(upload_id)
+    return row
+
+
+async def append(resources: Resources, row: UploadRow, body: Body) -> int:
+    """Add the body's bytes; return the session's size. The bytes are flushed on return."""
+    row, writer = await _take(resources, row)
+    try:
+        row = await _receive(resources, row, writer, body)
+    except BaseException:
+        await writer.abort()
+        raise
+    return (await _save(resources, row, await writer.pause())).size
+
+
+async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Body) -> None:
+    """Add the last bytes, verify the whole, and make it a blob of the repository.
+
+    Raises DigestInvalid, after which the session is gone, and what `append` raises.
+    """
+    row, writer = await _take(resources, row)
+    try:
+        row = await _receive(resources, row, writer, body)
+        size = await writer.finish(digest)
+    except DigestInvalid:
+        await resources.database.write(rows.remove, row.id)
+        raise
+    except UploadMissing as error:
+        raise _unknown(row.id) from error
+    finally:
+        await writer.abort()
+    await resources.database.write(_adopt, row, digest, size)
+
+
+async def _adopt(tx: Transaction, row: UploadRow, digest: Digest, size: int) -> None:
+    await blobs.adopt(tx, row.repository, digest, size)
+    await rows.remove(tx, row.id)
+
+
+async def put_whole(
+    resources: Resources, repository: str, actor: str, digest: Digest, body: Body
+) -> None:
+    """Take a blob in one request (end-4b): no session that another request could see."""
+    row = UploadRow(str(uuid4()), repository, actor, digest.algorithm, 0, None, 0)
+    writer = await resources.storage.create(row.id, row.algorithm)
+    try:
+        async for chunk in body.chunks:
+            _check_size(resources, writer.size + len(chunk))
+            await writer.write(chunk)
+        size = await writer.finish(digest)
+    except BaseException:
+        await writer.abort()
+        await resources.storage.discard(row.id)
+        raise
+    await resources.database.write(blobs.adopt, repository, digest, size)
+
+
+async def cancel(resources: Resources, row: UploadRow) -> None:
+    """Forget the session and its bytes."""
+    if not await resources.database.write(rows.remove, row.id):
+        raise _unknown(row.id)
+    await resources.storage.discard(row.id)
+
+
+async def _take(resources: Resources, row: UploadRow) -> tuple[UploadRow, BlobWriter]:
+    """Become the session's only writer, at what is acknowledged now."""
+    deadline = asyncio.get_running_loop().time() + BUSY_SECONDS
+    while True:
+        writer = None
+        try:
+            checkpoint = Checkpoint(row.size, row.state)
+            writer = await resources.storage.resume(row.id, row.algorithm, checkpoint)
+        except UploadMissing as error:
+            raise _unknown(row.id) from error
+        except UploadBusy as error:
+            if asyncio.get_running_loop().time() > deadline:
+                message = "another request is writing to this upload"
+                raise Unavailable(message, retry_after=1) from error
+            await asyncio.sleep(BUSY_STEP)
+        try:
+            fresh = await find(resources, row.repository, row.id)
+        except BaseException:
+            if writer is not None:
+                await writer.abort()
+            raise
+        if writer is not None:
+            if fresh.size == row.size:
+                return row, writer
+            await writer.abort()
+        row = fresh
+
+
+async def _receive(
+    resources: Resources, row: UploadRow, writer: BlobWriter, body: Body
+) -> UploadRow:
+    """Write the body, acknowledging in the row as it goes; keep what came when it is cut."""
+    _check_chunk(row, body)
+    stop = None if body.chunk is None else body.chunk.stop
+    try:
+        async for chunk in body.chunks:
+            if stop is not None and writer.size + len(chunk) > stop:
+                raise SizeInvalid("the body is longer than its Content-Range")
+            _check_size(resources, writer.size + len(chunk))
+            await writer.write(chunk)
+            if writer.size - row.size >= CHECKPOINT:
+                row = await _save(resources, row, await writer.checkpoint())
+    except BodyCut:
+        await _save(resources, row, await writer.pause())
+        raise
+    if stop is not None and writer.size != stop:
+        raise SizeInvalid("the body is shorter than its Content-Range")
+    return row
+
+
+async def _save(resources: Resources, row: UploadRow, checkpoint: Checkpoint) -> UploadRow:
+    """Acknowledge a checkpoint; raise BlobUploadUnknown when the session is gone or has moved."""
+    if checkpoint.size == row.size:
+        return row
+    moved = await resources.database.write(
+        rows.advance, row.id, expected=row.size, size=checkpoint.size, state=checkpoint.state
+    )
+    if not moved:
+        raise _unknown(row.id)
+    return row._replace(size=checkpoint.size, state=checkpoint.state)
+
+
+def _check_chunk(row: UploadRow, body: Body) -> None:
+    """Chunks come in order and are as long as they say (section 3.4 of the protocol notes)."""
+    if body.chunk is None:
+        return
+    if body.chunk.start != row.size:
+        raise RangeInvalid(
+            f"the chunk starts at {body.chunk.start}, the upload holds {row.size} bytes",
+            headers=(
+                ("Location", f"/v2/{row.repository}/blobs/uploads/{row.id}"),
+                ("Range", upload_range(row.size)),
+                ("Docker-Upload-UUID", row.id),
+            ),
+        )
+    if body.length is not None and body.length != body.chunk.length:
+        raise SizeInvalid(
+            f"Content-Range announces {body.chunk.length} bytes, Content-Length {body.length}"
+        )
+
+
+def _check_size(resources: Resources, size: int) -> None:
+    limit = resources.config.limits.blob_bytes
+    if limit and size > limit:
+        raise SizeInvalid(f"the blob is larger than the limit of {limit} bytes")
+
+
+async def expire(resources: Resources) -> int:
+    """Forget sessions that nobody touched for long; return how many."""
+    age = resources.config.uploads.expire_hours * 3600.0
+    count = 0
+    while True:
+        expired = await resources.database.read(rows.expired, int(age * 1000), EXPIRE_BATCH)
+        for upload_id in expired:
+            await resources.database.write(rows.remove, upload_id)
+            await resources.storage.discard(upload_id)
+        count += len(expired)
+        if len(expired) < EXPIRE_BATCH:
+            break
+    for upload_id in await resources.storage.stale_uploads(age):
+        await resources.storage.discard(upload_id)
+    return count

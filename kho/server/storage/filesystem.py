@@ -1,0 +1,402 @@
+"""Blobs as files, in the layout that registry:2 uses.
+
+    <root>/docker/registry/v2/blobs/sha256/<first 2 hex>/<hex>/data     a blob, whole and flushed
+    <root>/uploads/<uuid>                                               a session's bytes so far
+
+    bytes ─► uploads/<uuid> ─► fsync ─► rename ─► …/<hex>/data ─► fsync of each folder that changed
+
+A blob exists under its name only after its bytes are on disk; a crash leaves at most a file in
+`uploads/`. One writer holds a session by flock, which a killed process loses at once.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from kho.oci.digest import Digest
+from kho.oci.errors import DigestInvalid, InsufficientStorage, RegistryError, Unavailable
+from kho.oci.hashing import Hasher, new_hasher, resume_hasher
+from kho.server.storage.interface import Checkpoint, UploadBusy, UploadMissing
+
+T = TypeVar("T")
+
+CHUNK: Final = 128 * 1024
+# Small enough to stay in the processor's cache between receive, hash and write.
+BATCH: Final = 1024 * 1024
+REHASH: Final = 1024 * 1024
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
+_NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
+
+
+def as_registry_error(error: OSError) -> RegistryError:
+    """Name what the disk said: full is 507, anything else 503."""
+    if error.errno in _FULL:
+        return InsufficientStorage("the registry's storage is full")
+    return Unavailable(f"the registry's storage failed: {errno.errorcode.get(error.errno or 0, 'unknown')}")
+
+
+class _Threads:
+    """The threads in which files are flushed, hashed and read when not in the page cache."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="storage")
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Run and turn the disk's errors into answers."""
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, function, *args)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # The caller is gone, but the thread still uses the file: wait before it is closed.
+            await asyncio.wait([future])
+            raise
+        except OSError as error:
+            raise as_registry_error(error) from error
+
+    def close(self) -> None:
+        """Wait for running work."""
+        self._pool.shutdown(wait=True)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the entries of a folder durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folders(path: Path, top: Path) -> None:
+    """Create `path` below `top`, each new folder's entry flushed."""
+    if path.is_dir():
+        return
+    if path != top:
+        make_folders(path.parent, top)
+    path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+    fsync_folder(path.parent)
+
+
+class FileWriter:
+    """One session's writer: while one batch is hashed and written, the next is received.
+
+    Nothing in the file changes before the first write, so a writer that was opened on a stale
+    checkpoint does no harm when it is aborted.
+    """
+
+    def __init__(
+        self, storage: "FilesystemStorage", path: Path, fd: int, size: int, hasher: Hasher
+    ) -> None:
+        self._storage = storage
+        self._path = path
+        self._fd = fd
+        self._taken = size
+        self._written = size
+        self._cut = os.fstat(fd).st_size > size
+        self._hasher = hasher
+        self._batch: list[bytes] = []
+        self._batch_size = 0
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
+        return self._taken
+
+    async def write(self, chunk: bytes) -> None:
+        """Collect a batch, then hand it to a thread, once that has done the one before."""
+        self._batch.append(chunk)
+        self._batch_size += len(chunk)
+        self._taken += len(chunk)
+        if self._batch_size >= BATCH:
+            await self._settle()
+            batch, self._batch, self._batch_size = self._batch, [], 0
+            self._running = asyncio.create_task(self._storage.threads.run(self._drain, batch))
+
+    async def _settle(self) -> None:
+        """Wait for the batch that is under way; its error is raised here."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            try:
+                await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait([running])
+                raise
+
+    def _drain(self, batch: list[bytes]) -> None:
+        if self._cut:
+            os.ftruncate(self._fd, self._written)
+            self._cut = False
+        for chunk in batch:
+            self._hasher.update(chunk)
+            _write_all(self._fd, chunk, self._written)
+            self._written += len(chunk)
+
+    def _flush(self, batch: list[bytes]) -> Checkpoint:
+        self._drain(batch)
+        os.fdatasync(self._fd)
+        return Checkpoint(self._written, self._hasher.save())
+
+    async def checkpoint(self) -> Checkpoint:
+        """Flush; the writer goes on."""
+        await self._settle()
+        batch, self._batch, self._batch_size = self._batch, [], 0
+        return await self._storage.threads.run(self._flush, batch)
+
+    async def pause(self) -> Checkpoint:
+        """Flush and let go."""
+        try:
+            return await self.checkpoint()
+        finally:
+            await self.abort()
+
+    async def finish(self, digest: Digest) -> int:
+        """Verify and place."""
+        try:
+            await self._settle()
+            return await self._storage.threads.run(self._place, digest)
+        finally:
+            await self.abort()
+
+    def _place(self, digest: Digest) -> int:
+        self._drain(self._batch)
+        actual = self._hasher.digest()
+        if actual.algorithm != digest.algorithm:
+            actual = _hash_file(self._fd, self._written, digest.algorithm).digest()
+        if actual != digest:
+            self._path.unlink(missing_ok=True)
+            raise DigestInvalid(
+                "the content does not match the digest",
+                detail={"expected": str(digest), "actual": str(actual), "size": self._written},
+            )
+        os.fsync(self._fd)
+        target = self._storage.blob_path(digest)
+        make_folders(target.parent, self._storage.blobs)
+        try:
+            os.rename(self._path, target)
+        except FileNotFoundError as error:
+            raise UploadMissing from error  # cancelled meanwhile
+        fsync_folder(target.parent)
+        return self._written
+
+    async def abort(self) -> None:
+        """Let go; the caller's last checkpoint stands."""
+        running, self._running = self._running, None
+        if running is not None:
+            await asyncio.wait([running])
+            running.exception()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _write_all(fd: int, chunk: bytes, offset: int) -> None:
+    written = os.pwrite(fd, chunk, offset)
+    while written < len(chunk):
+        more = os.pwrite(fd, memoryview(chunk)[written:], offset + written)
+        if more == 0:
+            raise OSError(errno.EIO, "nothing was written")
+        written += more
+
+
+def _hash_file(fd: int, size: int, algorithm: str) -> Hasher:
+    """Hash the first `size` bytes; raise UploadMissing when there are fewer."""
+    hasher = new_hasher(algorithm)
+    offset = 0
+    while offset < size:
+        piece = os.pread(fd, min(REHASH, size - offset), offset)
+        if not piece:
+            raise UploadMissing
+        hasher.update(piece)
+        offset += len(piece)
+    return hasher
+
+
+class FileReader:
+    """One open blob file."""
+
+    def __init__(self, threads: _Threads, fd: int, size: int) -> None:
+        self._threads = threads
+        self._fd = fd
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        """Length of the blob."""
+        return self._size
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read from the page cache inline, from the disk in a thread."""
+        offset = start
+        while offset < stop:
+            length = min(CHUNK, stop - offset)
+            piece = self._cached(offset, length)
+            if piece is None:
+                piece = await self._threads.run(os.pread, self._fd, length, offset)
+            if not piece:
+                raise Unavailable("a stored blob is shorter than it was")
+            offset += len(piece)
+            yield piece
+
+    def _cached(self, offset: int, length: int) -> bytes | None:
+        """The bytes if the page cache has some of them, else None."""
+        if not _NOWAIT:
+            return None
+        buffer = bytearray(length)
+        try:
+            count = os.preadv(self._fd, (buffer,), offset, _NOWAIT)
+        except OSError:
+            return None  # EAGAIN: not in memory. Any real error comes again in the thread.
+        return bytes(memoryview(buffer)[:count]) if count < length else bytes(buffer)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class FilesystemStorage:
+    """Blobs under one folder of a local file system."""
+
+    def __init__(self, root: Path) -> None:
+        self.threads = _Threads()
+        self.root = root
+        self.blobs = root / "docker" / "registry" / "v2" / "blobs"
+        self.uploads = root / "uploads"
+        try:
+            for folder in (self.blobs, self.uploads):
+                make_folders(folder, root)
+        except OSError as error:
+            raise as_registry_error(error) from error
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Where the blob's bytes are; built from a parsed digest only."""
+        return self.blobs / digest.algorithm / digest.hex[:2] / digest.hex / "data"
+
+    async def create(self, upload_id: str, algorithm: str) -> FileWriter:
+        """Start a session."""
+        return await self.resume(upload_id, algorithm, Checkpoint(0, None))
+
+    async def resume(self, upload_id: str, algorithm: str, checkpoint: Checkpoint) -> FileWriter:
+        """Open, lock, cut back to the checkpoint, take up its hash."""
+        if checkpoint.size == 0:
+            try:
+                return self._open_session(upload_id, algorithm, checkpoint)
+            except OSError as error:
+                raise as_registry_error(error) from error
+        return await self.threads.run(self._open_session, upload_id, algorithm, checkpoint)
+
+    def _open_session(self, upload_id: str, algorithm: str, checkpoint: Checkpoint) -> FileWriter:
+        path = self.uploads / upload_id
+        flags = os.O_RDWR | os.O_CLOEXEC | (0 if checkpoint.size else os.O_CREAT)
+        try:
+            fd = os.open(path, flags, _PRIVATE_FILE)
+        except FileNotFoundError as error:
+            raise UploadMissing from error
+        try:
+            _lock(fd, path)
+            length = os.fstat(fd).st_size
+            if length < checkpoint.size:
+                raise UploadMissing
+            hasher = resume_hasher(algorithm, checkpoint.state)
+            if hasher is None:
+                hasher = _hash_file(fd, checkpoint.size, algorithm)
+        except BaseException:
+            os.close(fd)
+            raise
+        return FileWriter(self, path, fd, checkpoint.size, hasher)
+
+    async def discard(self, upload_id: str) -> None:
+        """Remove the session's file."""
+        try:
+            (self.uploads / upload_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise as_registry_error(error) from error
+
+    async def open(self, digest: Digest, size: int) -> FileReader | None:
+        """Open, and check the size against the one expected."""
+        try:
+            fd = os.open(self.blob_path(digest), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise as_registry_error(error) from error
+        if os.fstat(fd).st_size != size:
+            os.close(fd)
+            return None
+        return FileReader(self.threads, fd, size)
+
+    async def holds(self, digest: Digest, size: int) -> bool:
+        """One stat."""
+        try:
+            return os.stat(self.blob_path(digest)).st_size == size
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise as_registry_error(error) from error
+
+    async def delete(self, digest: Digest) -> None:
+        """Unlink the file and its folder."""
+
+        def remove() -> None:
+            path = self.blob_path(digest)
+            path.unlink(missing_ok=True)
+            try:
+                path.parent.rmdir()
+            except OSError:
+                return  # gone already, or pushed again a moment ago
+            fsync_folder(path.parent.parent)
+
+        await self.threads.run(remove)
+
+    async def stale_uploads(self, older_than_seconds: float) -> list[str]:
+        """Files whose last write lies that far back."""
+
+        def find() -> list[str]:
+            limit = time.time() - older_than_seconds
+            with os.scandir(self.uploads) as entries:
+                return [entry.name for entry in entries if entry.stat().st_mtime < limit]
+
+        return await self.threads.run(find)
+
+    async def ping(self) -> None:
+        """Write, flush and remove a file."""
+
+        def probe() -> None:
+            path = self.uploads / f".probe-{os.getpid()}"
+            fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, _PRIVATE_FILE)
+            try:
+                os.write(fd, b"probe")
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+                path.unlink(missing_ok=True)
+
+        await self.threads.run(probe)
+
+    async def close(self) -> None:
+        """End the threads."""
+        self.threads.close()
+
+
+def _lock(fd: int, path: Path) -> None:
+    """Hold the session; raise UploadBusy, or UploadMissing when it was finished meanwhile."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UploadBusy from error
+    try:
+        if os.stat(path).st_ino != os.fstat(fd).st_ino:
+            raise UploadMissing
+    except FileNotFoundError as error:
+        raise UploadMissing from error

@@ -1,0 +1,117 @@
+"""BlobStorage: what every place for bytes promises.
+
+Storage knows digests and upload sessions, not repositories. An upload session is data, held by the
+caller: its id, the bytes acknowledged so far and an opaque state. Any process that is handed the
+three goes on with it.
+
+    create(id) ─► append … append ─► pause() ─► Checkpoint(size, state)     kept by the caller
+                                        ▲                │
+                                        └── resume(id, size, state) ◄──────┘  on any worker
+    finish(digest) ─► the blob is visible, whole and flushed, or nothing is
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from kho.oci.digest import Digest
+
+
+class UploadMissing(Exception):
+    """The session's bytes are gone or shorter than the caller was promised."""
+
+
+class UploadBusy(Exception):
+    """Another writer, perhaps in another process, holds the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`size` bytes are flushed; `state` resumes their hash, None where it cannot."""
+
+    size: int
+    state: bytes | None
+
+
+class BlobWriter(Protocol):
+    """One writer of one session. Close it with exactly one of pause, finish, abort."""
+
+    @property
+    def size(self) -> int:
+        """Bytes taken so far, flushed or not."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Append. Returns when the next chunk may come, not when this one is durable.
+
+        Raises InsufficientStorage or Unavailable; the writer is then good for abort only.
+        """
+
+    async def checkpoint(self) -> Checkpoint:
+        """Flush all bytes taken so far; the writer goes on."""
+
+    async def pause(self) -> Checkpoint:
+        """Flush and let go of the session; another writer may resume it."""
+
+    async def finish(self, digest: Digest) -> int:
+        """Verify, place and flush the blob; return its size.
+
+        An existing blob is replaced, which heals a bad one. Raises DigestInvalid, after which the
+        session is gone.
+        """
+
+    async def abort(self) -> None:
+        """Let go of the session, bytes since the last checkpoint forgotten. Never raises."""
+
+
+class BlobReader(Protocol):
+    """An open blob: survives deletion and replacement until closed."""
+
+    @property
+    def size(self) -> int:
+        """Length of the whole blob in bytes."""
+
+    def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` to `stop` (exclusive) in pieces of at most 128 KiB.
+
+        Raises Unavailable when bytes are missing or unreadable: never ends short.
+        """
+
+    def close(self) -> None:
+        """Let go of the blob; safe to call twice."""
+
+
+class BlobStorage(Protocol):
+    """A place for bytes."""
+
+    async def create(self, upload_id: str, algorithm: str) -> BlobWriter:
+        """Start the session `upload_id`, hashing with `algorithm`."""
+
+    async def resume(
+        self, upload_id: str, algorithm: str, checkpoint: Checkpoint
+    ) -> BlobWriter:
+        """Go on at a checkpoint; the first write cuts off any later bytes.
+
+        Raises UploadMissing, UploadBusy. Once it returns no other writer can hold the session, so
+        the caller reads its checkpoint again before it writes, and aborts when it has moved.
+        """
+
+    async def discard(self, upload_id: str) -> None:
+        """Forget a session and its bytes; nothing happens when it is gone."""
+
+    async def open(self, digest: Digest, size: int) -> BlobReader | None:
+        """Open a blob that should have `size` bytes; None when it is absent or has another size."""
+
+    async def holds(self, digest: Digest, size: int) -> bool:
+        """Tell whether the blob is there with `size` bytes."""
+
+    async def delete(self, digest: Digest) -> None:
+        """Remove a blob's bytes; nothing happens when they are gone."""
+
+    async def stale_uploads(self, older_than_seconds: float) -> list[str]:
+        """Sessions whose bytes were not touched for that long: leftovers of crashes."""
+
+    async def ping(self) -> None:
+        """Raise Unavailable or InsufficientStorage when blobs cannot be stored now."""
+
+    async def close(self) -> None:
+        """Let go of everything."""

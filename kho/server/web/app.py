@@ -1,0 +1,145 @@
+"""Routes, authorisation, errors and middleware: one ASGI application.
+
+    request ─► Observation ─► match ─► auth.require ─► handler ─► send
+                                            └── any RegistryError ─► errors.render ─┘
+"""
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+from typing import Final
+
+from kho.oci.errors import RegistryError, RouteUnknown, UnknownError, Unsupported
+from kho.server import telemetry
+from kho.server.config import Config
+from kho.server.jobs import runner
+from kho.server.registry.uploads import BodyCut
+from kho.server.resources import Resources, open_resources
+from kho.server.web import auth, errors
+from kho.server.web.converters import convert
+from kho.server.web.middleware import Observation
+from kho.server.web.request import BlobResponse, Receive, Request, Response, Scope, Send
+from kho.server.web.routes import TABLE, Route, match
+from kho.server.web.streaming import ClientGone, send_blob, send_response
+
+# After a refusal this much of an unread body is taken, so that a client that writes before it
+# reads still sees the answer.
+DRAIN_BYTES: Final = 1024 * 1024
+DRAIN_SECONDS: Final = 2.0
+
+
+class App:
+    """The registry as an ASGI application; its lifespan opens and closes the resources."""
+
+    def __init__(self, config: Config, resources: Resources | None = None) -> None:
+        self.config = config
+        self.resources = resources
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Dispatch by the kind of scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            observation = Observation(scope)
+            try:
+                await self._serve(
+                    scope,
+                    observation.wrap_receive(receive),
+                    observation.wrap_send(send),
+                    observation,
+                )
+            finally:
+                observation.finish()
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, observation: Observation
+    ) -> None:
+        """Answer one request; an exception that leaves here cuts the connection."""
+        request = Request(scope, receive, self.config, auth.identify(scope))
+        head = scope["method"] == "HEAD"
+        try:
+            answer = await self._handle(request, observation)
+        except RegistryError as error:
+            answer = await _refuse(request, error)
+        except BodyCut:
+            observation.status = 499
+            return
+        except Exception as error:  # noqa: BLE001  the last resort: nothing of it is shown
+            telemetry.log_exception("request failed", error, request_id=observation.request_id)
+            failed = UnknownError("internal error", detail={"request": observation.request_id})
+            answer = await _refuse(request, failed)
+        if isinstance(answer, Response):
+            await send_response(send, answer, head=head)
+            return
+        try:
+            await send_blob(receive, send, answer, self.config, head=head)
+        except ClientGone as error:
+            telemetry.log_event("answer cut", reason=str(error), request_id=observation.request_id)
+            raise
+        except RegistryError as error:
+            telemetry.log_exception("blob unreadable", error, request_id=observation.request_id)
+            raise
+
+    async def _handle(self, request: Request, observation: Observation) -> Response | BlobResponse:
+        found = match(request.path)
+        if found is None:
+            raise RouteUnknown("no such path in this registry", detail={"path": request.path[:256]})
+        template, parts = found
+        methods = TABLE[template]
+        route = methods.get(request.method)
+        if route is None:
+            raise _not_allowed(methods)
+        observation.route = route.name
+        request.values = convert(parts)
+        auth.require(request.principal, route.action, request.values.name or None)
+        assert self.resources is not None  # noqa: S101  the lifespan has opened them
+        return await route.handler(self.resources, request)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            while True:
+                message = await receive()
+                if message["type"] == "lifespan.startup":
+                    try:
+                        self.resources = await stack.enter_async_context(open_resources(self.config))
+                        await stack.enter_async_context(runner.run_jobs(self.resources))
+                    except Exception as error:  # noqa: BLE001  told to the server, which stops
+                        telemetry.log_exception("cannot start", error)
+                        await send({"type": "lifespan.startup.failed", "message": str(error)})
+                        return
+                    await send({"type": "lifespan.startup.complete"})
+                else:
+                    break
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _not_allowed(methods: dict[str, Route]) -> Unsupported:
+    allow = ", ".join(sorted(methods))
+    return Unsupported(
+        f"method not allowed here; allowed: {allow}", headers=(("Allow", allow),)
+    )
+
+
+async def _refuse(request: Request, error: RegistryError) -> Response:
+    """Render; take a bounded rest of the body, and close the connection when there is more."""
+    response = errors.render(error)
+    if request.has_body and not request.body_done and not await _drained(request):
+        response.headers.append((b"connection", b"close"))
+    return response
+
+
+async def _drained(request: Request) -> bool:
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size < DRAIN_BYTES:
+                message = await request.receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return True
+    return False
+
+
+def create_app(config: Config) -> App:
+    """What a worker serves."""
+    return App(config)

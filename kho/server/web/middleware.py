@@ -1,0 +1,74 @@
+"""Around every request: its id, its line in the log, its place in the metrics (pure ASGI)."""
+
+import time
+from typing import Final
+
+from kho.server import metrics, telemetry
+from kho.server.web.request import Message, Receive, Scope, Send
+
+API_VERSION: Final = (b"docker-distribution-api-version", b"registry/2.0")
+
+
+class Observation:
+    """What is learnt about one request while it runs."""
+
+    __slots__ = ("received", "request_id", "route", "scope", "sent", "started", "status")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.route = "other"
+        self.status = 0
+        self.received = 0
+        self.sent = 0
+        self.started = time.perf_counter()
+        self.request_id = telemetry.request_id_of(self._header(b"x-request-id"))
+        metrics.request_started()
+
+    def _header(self, name: bytes) -> str:
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value, "latin-1")
+        return ""
+
+    def wrap_send(self, send: Send) -> Send:
+        """Count what goes out; add the headers that every answer has."""
+        identity = (b"x-request-id", self.request_id.encode("ascii"))
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                message["headers"] = [*message["headers"], API_VERSION, identity]
+            else:
+                self.sent += len(message.get("body", b""))
+            await send(message)
+
+        return observed
+
+    def wrap_receive(self, receive: Receive) -> Receive:
+        """Count what comes in."""
+
+        async def observed() -> Message:
+            message = await receive()
+            self.received += len(message.get("body", b""))
+            return message
+
+        return observed
+
+    def finish(self) -> None:
+        """Write the line and move the counters."""
+        seconds = time.perf_counter() - self.started
+        method = self.scope["method"]
+        metrics.request_ended()
+        metrics.observe_request(self.route, method, self.status, seconds, self.received, self.sent)
+        client = self.scope.get("client")
+        telemetry.log_access(
+            method=method,
+            path=self.scope["path"],
+            status=self.status,
+            seconds=seconds,
+            received=self.received,
+            sent=self.sent,
+            remote=client[0] if client else "",
+            user_agent=self._header(b"user-agent"),
+            request_id=self.request_id,
+        )

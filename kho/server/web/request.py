@@ -1,0 +1,152 @@
+"""A request as handlers see it, and the answers that they give."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from kho.oci.digest import Digest
+from kho.oci.errors import BlobUploadInvalid, RegistryError, RequestTimeout, UnsupportedEncoding
+from kho.server.config import Config
+from kho.server.policy.access import Principal
+from kho.server.registry.blobs import BlobReader
+from kho.server.registry.uploads import BodyCut
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+QUERY_FIELDS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A short answer, in memory."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobResponse:
+    """A blob's bytes from `start` to `stop`; whoever sends it closes the reader."""
+
+    status: int
+    headers: Headers
+    reader: BlobReader
+    start: int
+    stop: int
+
+
+@dataclass(slots=True)
+class Values:
+    """What the URL says, parsed."""
+
+    name: str = ""
+    digest: Digest | None = None
+    reference: Digest | str = ""
+    upload_id: str = ""
+
+
+class Request:
+    """One request. The body can be read once."""
+
+    __slots__ = ("_headers", "_query", "body_done", "config", "principal", "receive", "scope", "values")
+
+    def __init__(self, scope: Scope, receive: Receive, config: Config, principal: Principal) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.config = config
+        self.principal = principal
+        self.values = Values()
+        self.body_done = False
+        self._headers: Headers = scope["headers"]
+        self._query: dict[str, list[str]] | None = None
+
+    @property
+    def method(self) -> str:
+        """In capitals."""
+        return str(self.scope["method"])
+
+    @property
+    def path(self) -> str:
+        """Decoded once, by the server."""
+        return str(self.scope["path"])
+
+    def header(self, name: bytes) -> str | None:
+        """All lines of a header joined with commas; `name` in lower case."""
+        found = [value for key, value in self._headers if key == name]
+        return b",".join(found).decode("latin-1") if found else None
+
+    def query_all(self, key: str) -> list[str]:
+        """Every value of a query parameter."""
+        if self._query is None:
+            text = self.scope["query_string"].decode("latin-1")
+            try:
+                self._query = parse_qs(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS)
+            except ValueError as error:
+                raise BlobUploadInvalid(f"more than {QUERY_FIELDS} query parameters") from error
+        return self._query.get(key, [])
+
+    def query(self, key: str) -> str | None:
+        """The first value of a query parameter."""
+        found = self.query_all(key)
+        return found[0] if found else None
+
+    @property
+    def content_length(self) -> int | None:
+        """What the header announces; the server has checked that it is a number."""
+        text = self.header(b"content-length")
+        return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether bytes may follow the headers."""
+        return self.header(b"transfer-encoding") is not None or bool(self.content_length)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes.
+
+        Raises BodyCut when the client leaves, RequestTimeout when it stalls or drips.
+        """
+        if self.header(b"content-encoding") not in (None, "identity"):
+            raise UnsupportedEncoding("request bodies must not be compressed")
+        http = self.config.http
+        clock = asyncio.get_running_loop().time
+        started, total, expected = clock(), 0, self.content_length
+        while not self.body_done:
+            try:
+                async with asyncio.timeout(http.idle_seconds):
+                    message = await self.receive()
+            except TimeoutError as error:
+                raise RequestTimeout("the client stopped sending") from error
+            if message["type"] == "http.disconnect":
+                self.body_done = True
+                raise BodyCut
+            self.body_done = not message.get("more_body", False)
+            chunk: bytes = message.get("body", b"")
+            total += len(chunk)
+            if self.body_done and expected is not None and total != expected:
+                raise BodyCut
+            if chunk:
+                yield chunk
+            elapsed = clock() - started
+            if elapsed > http.grace_seconds and total < elapsed * http.minimum_rate:
+                raise RequestTimeout("the client sends too slowly")
+
+    async def body(self, limit: int, too_large: RegistryError) -> bytes:
+        """The whole body; raise `too_large` as soon as it is over `limit` bytes."""
+        if (self.content_length or 0) > limit:
+            raise too_large
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            parts.append(chunk)
+        return b"".join(parts)

@@ -1,0 +1,105 @@
+"""THE URL TABLE: method, path, action asked, handler.
+
+Repository names may hold `blobs`, `manifests`, `tags` as components (`foo/manifests/bar` is legal),
+so a path is matched from its right end:
+
+    /v2/<name>/blobs/uploads/<id>     the last two before <id> are blobs/uploads
+    /v2/<name>/<noun>/<last>          the last but one is blobs, manifests or referrers
+    /v2/<name>/tags/list              the last two
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kho.server import metrics
+from kho.server.policy.access import Action
+from kho.server.resources import Resources
+from kho.server.web import health
+from kho.server.web.request import BlobResponse, Request, Response
+from kho.server.web.v2 import base, blobs, catalog, manifests, referrers, tags, uploads
+
+Handler = Callable[[Resources, Request], Awaitable[Response | BlobResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the table; `name` is the label in metrics and logs."""
+
+    name: str
+    method: str
+    template: str
+    action: Action
+    handler: Handler
+
+
+_BLOB: Final = "/v2/{name}/blobs/{digest}"
+_UPLOADS: Final = "/v2/{name}/blobs/uploads/"
+_UPLOAD: Final = "/v2/{name}/blobs/uploads/{upload}"
+_MANIFEST: Final = "/v2/{name}/manifests/{reference}"
+_TAGS: Final = "/v2/{name}/tags/list"
+_REFERRERS: Final = "/v2/{name}/referrers/{digest}"
+
+ROUTES: Final = (
+    Route("healthz", "GET", "/healthz", Action.OPERATE, health.live),
+    Route("readyz", "GET", "/readyz", Action.OPERATE, health.ready),
+    Route("metrics", "GET", "/metrics", Action.OPERATE, health.metrics),
+    Route("base", "GET", "/v2/", Action.PING, base.ping),
+    Route("extensions", "GET", "/v2/_oci/ext/discover", Action.PING, base.extensions),
+    Route("catalog", "GET", "/v2/_catalog", Action.CATALOG, catalog.page),
+    Route("blob", "GET", _BLOB, Action.PULL, blobs.get),
+    Route("blob", "DELETE", _BLOB, Action.DELETE, blobs.delete),
+    Route("uploads", "POST", _UPLOADS, Action.PUSH, uploads.start),
+    Route("upload", "GET", _UPLOAD, Action.PUSH, uploads.status),
+    Route("upload", "PATCH", _UPLOAD, Action.PUSH, uploads.append),
+    Route("upload", "PUT", _UPLOAD, Action.PUSH, uploads.finish),
+    Route("upload", "DELETE", _UPLOAD, Action.PUSH, uploads.cancel),
+    Route("manifest", "GET", _MANIFEST, Action.PULL, manifests.get),
+    Route("manifest", "PUT", _MANIFEST, Action.PUSH, manifests.put),
+    Route("manifest", "DELETE", _MANIFEST, Action.DELETE, manifests.delete),
+    Route("tags", "GET", _TAGS, Action.PULL, tags.page),
+    Route("referrers", "GET", _REFERRERS, Action.PULL, referrers.page),
+)
+
+
+def _index() -> dict[str, dict[str, Route]]:
+    """Template to method to row; HEAD goes where GET goes."""
+    table: dict[str, dict[str, Route]] = {}
+    for route in ROUTES:
+        methods = table.setdefault(route.template, {})
+        methods[route.method] = route
+        if route.method == "GET":
+            methods["HEAD"] = route
+    return table
+
+
+TABLE: Final = _index()
+metrics.declare_routes(sorted({route.name for route in ROUTES}))
+_NOUNS: Final = {
+    "blobs": (_BLOB, "digest"),
+    "manifests": (_MANIFEST, "reference"),
+    "referrers": (_REFERRERS, "digest"),
+}
+_FIXED: Final = {template: template for template in TABLE if "{" not in template} | {"/v2": "/v2/"}
+
+
+def match(path: str) -> tuple[str, dict[str, str]] | None:
+    """Find the template of a decoded path, and the text of its parts; None for no such path."""
+    fixed = _FIXED.get(path)
+    if fixed is not None:
+        return fixed, {}
+    if not path.startswith("/v2/"):
+        return None
+    head, _, last = path[4:].rpartition("/")
+    before, _, noun = head.rpartition("/")
+    if noun in _NOUNS and not (noun == "blobs" and last == "uploads") and before:
+        template, part = _NOUNS[noun]
+        return template, {"name": before, part: last}
+    if noun == "uploads" and before.endswith("/blobs"):
+        name = before[: -len("/blobs")]
+        return (_UPLOAD, {"name": name, "upload": last}) if last else (_UPLOADS, {"name": name})
+    if noun == "blobs" and before:
+        return _UPLOADS, {"name": before}
+    if noun == "tags" and last == "list" and before:
+        return _TAGS, {"name": before}
+    return None
