@@ -1,4 +1,4 @@
-"""What a server's access log says it was asked: khod's JSON lines or the combined log of distribution."""
+"""What the access log says was asked: khod's JSON lines, or distribution's combined log."""
 
 import json
 import re
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-_COMBINED = re.compile(r'^\S+ \S+ \S+ \[[^]]*\] "(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[0-9.]+" (?P<status>\d{3}) ')
+_COMBINED = re.compile(
+    r'^\S+ \S+ \S+ \[[^]]*\] "(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[0-9.]+" (?P<status>\d{3}) '
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,9 @@ class Entry:
 
     @property
     def is_mount(self) -> bool:
-        """Whether it opened an upload that was complete at once: the blob came from another repository."""
-        return self.method == "POST" and self.path.rstrip("/").endswith("/blobs/uploads") and self.status == 201
+        """Whether the upload was complete when opened: the blob came from elsewhere."""
+        opened = self.method == "POST" and self.path.rstrip("/").endswith("/blobs/uploads")
+        return opened and self.status == 201
 
 
 class AccessLog:

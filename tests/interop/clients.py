@@ -17,8 +17,8 @@ missing: set[str] = set()
 def program(name: str) -> Path:
     """The client's executable.
 
-    Without it the test fails when KHO_INTEROP_REQUIRE is `all` or lists the client, and else is left out
-    and named in the summary.
+    Without it the test fails when KHO_INTEROP_REQUIRE is `all` or lists the client, and else is
+    left out and named in the summary.
     """
     built = GO_TOOLS / name
     found = str(built) if built.exists() else shutil.which(name)

@@ -1,4 +1,4 @@
-"""A real image: Debian bookworm by debootstrap, in nine layers, alone and in an index of two platforms.
+"""A real image: Debian by debootstrap, in nine layers, alone and in an index of two platforms.
 
 Kept in .cache/interop/<recipe>/ between runs:
 
@@ -95,7 +95,14 @@ def _build(folder: Path) -> None:
 
 
 def _bootstrap(root: Path) -> None:
-    command = (program("debootstrap"), "--variant=minbase", f"--include={_PACKAGES}", "bookworm", root, _mirror())
+    command = (
+        program("debootstrap"),
+        "--variant=minbase",
+        f"--include={_PACKAGES}",
+        "bookworm",
+        root,
+        _mirror(),
+    )
     run(*command, timeout=500)
     for downloaded in ("var/cache/apt", "var/lib/apt/lists", "dev"):
         shutil.rmtree(root / downloaded)
@@ -107,11 +114,18 @@ def _mirror() -> str:
     for path in sorted(Path("/etc/apt").glob("sources.list.d/*.sources")):
         for stanza in re.split(r"\n\s*\n", path.read_text()):
             fields = dict(re.findall(r"^(\w[\w-]*):[ \t]*(.+)$", stanza, re.MULTILINE))
-            if "main" in fields.get("Components", "").split() and "security" not in fields.get("Suites", ""):
-                return fields["URIs"].split()[0]
-    for path in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt").glob("sources.list.d/*.list"))):
+            if "main" in fields.get("Components", "").split() and "security" not in fields.get(
+                "Suites", ""
+            ):
+                return str(fields["URIs"].split()[0])
+    for path in (
+        Path("/etc/apt/sources.list"),
+        *sorted(Path("/etc/apt").glob("sources.list.d/*.list")),
+    ):
         lines = path.read_text() if path.exists() else ""
-        if found := re.search(r"^deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(?!\S*security)\S+\s.*\bmain\b", lines, re.MULTILINE):
+        if found := re.search(
+            r"^deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(?!\S*security)\S+\s.*\bmain\b", lines, re.MULTILINE
+        ):
             return found[1]
     raise AssertionError("no Debian mirror in /etc/apt/sources.list*")
 
@@ -132,7 +146,16 @@ def _layered(root: Path, layout: Path) -> None:
     marker = parts / "marker"
     marker.write_text(MARKER_TEXT + "\n")
     run(umoci, "insert", "--image", image, marker, MARKER)
-    run(umoci, "config", "--image", image, "--config.cmd", "/bin/sh", "--config.env", "PATH=/usr/sbin:/usr/bin")
+    run(
+        umoci,
+        "config",
+        "--image",
+        image,
+        "--config.cmd",
+        "/bin/sh",
+        "--config.env",
+        "PATH=/usr/sbin:/usr/bin",
+    )
     run(umoci, "gc", "--layout", layout)
     shutil.rmtree(parts)
 
@@ -142,20 +165,22 @@ def _two_platforms(layout: Path) -> None:
     amd64 = _entry(layout)
     manifest = json.loads(_blob(layout, amd64["digest"]).read_bytes())
     config = json.loads(_blob(layout, manifest["config"]["digest"]).read_bytes())
-    twin = _stored(layout, config | {"architecture": "arm64", "variant": "v8"})
-    arm64 = _stored(layout, manifest | {"config": manifest["config"] | twin})
-    index = _stored(layout, {
-        "schemaVersion": 2,
-        "mediaType": _INDEX,
-        "manifests": [
-            {"mediaType": _MANIFEST, "digest": amd64["digest"], "size": amd64["size"],
-             "platform": {"architecture": "amd64", "os": "linux"}},
-            {"mediaType": _MANIFEST, **arm64, "platform": {"architecture": "arm64", "os": "linux", "variant": "v8"}},
-        ],
-    })  # fmt: skip
-    entry = {"mediaType": _INDEX, **index, "annotations": {"org.opencontainers.image.ref.name": "multi"}}
-    (layout / "index.json").unlink()
+    twin_config = _stored(layout, config | {"architecture": "arm64", "variant": "v8"})
+    twin = _stored(layout, manifest | {"config": manifest["config"] | twin_config})
+    amd64 = {name: amd64[name] for name in ("digest", "size")}
+    children = [
+        _child(amd64, {"architecture": "amd64", "os": "linux"}),
+        _child(twin, {"architecture": "arm64", "os": "linux", "variant": "v8"}),
+    ]
+    index = _stored(layout, {"schemaVersion": 2, "mediaType": _INDEX, "manifests": children})
+    tag = {"org.opencontainers.image.ref.name": "multi"}
+    entry = {"mediaType": _INDEX, **index, "annotations": tag}
+    (layout / "index.json").unlink()  # it is a link to the other layout's
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+
+
+def _child(stored: dict[str, Any], platform: dict[str, str]) -> dict[str, Any]:
+    return {"mediaType": _MANIFEST, **stored, "platform": platform}
 
 
 def _entry(layout: Path) -> dict[str, Any]:
@@ -168,7 +193,7 @@ def _blob(layout: Path, digest: str) -> Path:
 
 
 def _stored(layout: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """Write a JSON blob into the layout; returns its digest and size, as a descriptor names them."""
+    """Write a JSON blob into the layout; returns digest and size, as a descriptor names them."""
     raw = json.dumps(document).encode()
     digest = "sha256:" + hashlib.sha256(raw).hexdigest()
     _blob(layout, digest).write_bytes(raw)

@@ -65,7 +65,7 @@ def daemon(
     env: Mapping[str, str] | None = None,
     patience: float = 40,
 ) -> Iterator[int]:
-    """Run a daemon until the block ends; yields its pid once `ready` says so. Takes its children along."""
+    """Run a daemon until the block ends, children and all; yields its pid once it is ready."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -76,7 +76,8 @@ def daemon(
             start_new_session=True,
         )
     try:
-        wait_until(lambda: process.poll() is not None or ready(), patience, f"{command[0]} is ready")
+        what = f"{command[0]} is ready"
+        wait_until(lambda: process.poll() is not None or ready(), patience, what)
         if process.poll() is not None:
             pytest.fail(f"{command[0]} ended at once:\n{log.read_text(errors='replace')[-3000:]}")
         yield process.pid
@@ -109,7 +110,7 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Every process below `pid`, with the start time that tells it from a later one of the same number."""
+    """Every process below `pid`, with the start time that tells it from a later one."""
     found: dict[int, str] = {}
     for child in children(pid):
         found[child] = _start_time(child)
@@ -153,6 +154,7 @@ def free_port() -> int:
 
 def unmount_below(folder: Path) -> None:
     """Unmount what a client left mounted under `folder`, deepest first."""
-    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for point in sorted((point for point in points if Path(point).is_relative_to(folder)), reverse=True):
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    below = [point for point in mounted if Path(point).is_relative_to(folder)]
+    for point in sorted(below, reverse=True):
         run("umount", "--lazy", point)

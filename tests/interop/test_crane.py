@@ -26,17 +26,23 @@ def pushed(crane: Path, registry: Server, debian: DebianImage) -> str:
     return reference
 
 
-def test_push_keeps_the_digest(pushed: str, crane: Path, registry: Server, debian: DebianImage) -> None:
+def test_push_keeps_the_digest(
+    pushed: str, crane: Path, registry: Server, debian: DebianImage
+) -> None:
     assert digest_of(registry, "crane/debian", "1") == debian.digest
     assert run(crane, "digest", pushed).strip() == debian.digest
 
 
-def test_pull_brings_the_same_image(pushed: str, crane: Path, debian: DebianImage, scratch: Path) -> None:
+def test_pull_brings_the_same_image(
+    pushed: str, crane: Path, debian: DebianImage, scratch: Path
+) -> None:
     run(crane, "pull", "--format=oci", pushed, scratch / "pulled")
     assert debian.digest in (scratch / "pulled/index.json").read_text()
 
 
-def test_every_layer_and_the_config_hash_to_what_the_manifest_says(pushed: str, crane: Path) -> None:
+def test_every_layer_and_the_config_hash_to_what_the_manifest_says(
+    pushed: str, crane: Path
+) -> None:
     run(crane, "validate", "--remote", pushed)
 
 
@@ -48,7 +54,9 @@ def test_second_push_uploads_nothing(crane: Path, registry: Server, debian: Debi
     assert digest_of(registry, "crane/debian", "again") == debian.digest
 
 
-def test_copy_to_another_repository_mounts(pushed: str, crane: Path, registry: Server, debian: DebianImage) -> None:
+def test_copy_to_another_repository_mounts(
+    pushed: str, crane: Path, registry: Server, debian: DebianImage
+) -> None:
     mark = registry.log.mark()
     run(crane, "copy", pushed, f"{registry.host}/crane/mounted:1")
     assert_mounted(registry.log.since(mark), "crane/mounted", len(debian.layers))

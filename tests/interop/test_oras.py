@@ -33,12 +33,16 @@ def _push(oras: Path, layout: str, reference: str) -> None:
     run(oras, "copy", "--from-oci-layout", layout, "--to-plain-http", reference)
 
 
-def test_push_keeps_the_digest(pushed: str, oras: Path, registry: Server, debian: DebianImage) -> None:
+def test_push_keeps_the_digest(
+    pushed: str, oras: Path, registry: Server, debian: DebianImage
+) -> None:
     assert digest_of(registry, "oras/debian", "1") == debian.digest
     assert run(oras, "resolve", "--plain-http", pushed).strip() == debian.digest
 
 
-def test_pull_brings_the_same_image(pushed: str, oras: Path, debian: DebianImage, scratch: Path) -> None:
+def test_pull_brings_the_same_image(
+    pushed: str, oras: Path, debian: DebianImage, scratch: Path
+) -> None:
     run(oras, "copy", "--from-plain-http", pushed, "--to-oci-layout", f"{scratch}/pulled:1")
     assert debian.digest in (scratch / "pulled/index.json").read_text()
 
@@ -51,14 +55,25 @@ def test_second_push_uploads_nothing(oras: Path, registry: Server, debian: Debia
     assert digest_of(registry, "oras/debian", "again") == debian.digest
 
 
-def test_copy_to_another_repository_mounts(pushed: str, oras: Path, registry: Server, debian: DebianImage) -> None:
+def test_copy_to_another_repository_mounts(
+    pushed: str, oras: Path, registry: Server, debian: DebianImage
+) -> None:
     mark = registry.log.mark()
-    run(oras, "copy", "--from-plain-http", pushed, "--to-plain-http", f"{registry.host}/oras/mounted:1")
+    run(
+        oras,
+        "copy",
+        "--from-plain-http",
+        pushed,
+        "--to-plain-http",
+        f"{registry.host}/oras/mounted:1",
+    )
     assert_mounted(registry.log.since(mark), "oras/mounted", len(debian.layers))
     assert digest_of(registry, "oras/mounted", "1") == debian.digest
 
 
-def test_index_is_copied_whole(oras: Path, registry: Server, debian: DebianImage, scratch: Path) -> None:
+def test_index_is_copied_whole(
+    oras: Path, registry: Server, debian: DebianImage, scratch: Path
+) -> None:
     reference = f"{registry.host}/oras/multi:1"
     _push(oras, debian.multi_layout, reference)
     assert digest_of(registry, "oras/multi", "1") == debian.index_digest
@@ -69,7 +84,15 @@ def test_index_is_copied_whole(oras: Path, registry: Server, debian: DebianImage
 def test_artifact_goes_in_and_out(oras: Path, registry: Server, scratch: Path) -> None:
     (scratch / "report.txt").write_text("all is well\n")
     reference = f"{registry.host}/oras/artifact:1"
-    run(oras, "push", "--plain-http", "--artifact-type=application/vnd.example", reference, "report.txt", cwd=scratch)
+    run(
+        oras,
+        "push",
+        "--plain-http",
+        "--artifact-type=application/vnd.example",
+        reference,
+        "report.txt",
+        cwd=scratch,
+    )
     run(oras, "pull", "--plain-http", "--output", scratch / "out", reference)
     assert (scratch / "out/report.txt").read_text() == "all is well\n"
 
@@ -81,20 +104,36 @@ def test_referrers_are_attached_and_discovered(
     _push(oras, debian.layout, subject)
     (scratch / "sbom.json").write_text('{"packages": []}')
     for kind in (_SBOM, "application/vnd.example.signature"):
-        run(oras, "attach", "--plain-http", f"--artifact-type={kind}", subject, "sbom.json", cwd=scratch)
-    listed = json.loads(run(oras, "discover", "--plain-http", "--format=json", f"--artifact-type={_SBOM}", subject))
+        run(
+            oras,
+            "attach",
+            "--plain-http",
+            f"--artifact-type={kind}",
+            subject,
+            "sbom.json",
+            cwd=scratch,
+        )
+    listed = json.loads(
+        run(oras, "discover", "--plain-http", "--format=json", f"--artifact-type={_SBOM}", subject)
+    )
     (found,) = listed["referrers"]
     attached = referrers_of(registry, "oras/subject", debian.digest)
     assert len(attached) == 2
     assert found["digest"] in {descriptor["digest"] for descriptor in attached}
-    assert manifest(registry, "oras/subject", debian.digest.replace(":", "-")).status == 404, "fallback tag was used"
+    assert manifest(registry, "oras/subject", debian.digest.replace(":", "-")).status == 404, (
+        "fallback tag was used"
+    )
 
 
-def test_copy_with_referrers(oras: Path, registry: Server, debian: DebianImage, scratch: Path) -> None:
+def test_copy_with_referrers(
+    oras: Path, registry: Server, debian: DebianImage, scratch: Path
+) -> None:
     source, target = f"{registry.host}/oras/signed:1", f"{registry.host}/oras/signed-copy:1"
     _push(oras, debian.layout, source)
     (scratch / "signature").write_text("signed")
-    run(oras, "attach", "--plain-http", f"--artifact-type={_SBOM}", source, "signature", cwd=scratch)
+    run(
+        oras, "attach", "--plain-http", f"--artifact-type={_SBOM}", source, "signature", cwd=scratch
+    )
     run(oras, "copy", "--recursive", "--from-plain-http", source, "--to-plain-http", target)
     assert len(referrers_of(registry, "oras/signed-copy", debian.digest)) == 1
 

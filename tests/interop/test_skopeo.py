@@ -29,32 +29,52 @@ def pushed(skopeo: Path, registry: Server, debian: DebianImage) -> str:
     return reference
 
 
-def test_push_keeps_the_digest(pushed: str, skopeo: Path, registry: Server, debian: DebianImage) -> None:
+def test_push_keeps_the_digest(
+    pushed: str, skopeo: Path, registry: Server, debian: DebianImage
+) -> None:
     assert digest_of(registry, "skopeo/debian", "1") == debian.digest
-    assert run(skopeo, "inspect", "--tls-verify=false", "--format={{.Digest}}", pushed).strip() == debian.digest
+    assert (
+        run(skopeo, "inspect", "--tls-verify=false", "--format={{.Digest}}", pushed).strip()
+        == debian.digest
+    )
 
 
-def test_pull_brings_the_same_image(pushed: str, skopeo: Path, debian: DebianImage, scratch: Path) -> None:
+def test_pull_brings_the_same_image(
+    pushed: str, skopeo: Path, debian: DebianImage, scratch: Path
+) -> None:
     run(skopeo, "copy", *_FROM, pushed, f"oci:{scratch}/pulled:1")
-    assert run(skopeo, "inspect", "--format={{.Digest}}", f"oci:{scratch}/pulled:1").strip() == debian.digest
+    assert (
+        run(skopeo, "inspect", "--format={{.Digest}}", f"oci:{scratch}/pulled:1").strip()
+        == debian.digest
+    )
 
 
 @pytest.mark.usefixtures("pushed")
 def test_second_push_uploads_nothing(skopeo: Path, registry: Server, debian: DebianImage) -> None:
     mark = registry.log.mark()
-    run(skopeo, "copy", *_TO, f"oci:{debian.layout}", f"docker://{registry.host}/skopeo/debian:again")
+    run(
+        skopeo,
+        "copy",
+        *_TO,
+        f"oci:{debian.layout}",
+        f"docker://{registry.host}/skopeo/debian:again",
+    )
     assert_nothing_uploaded(registry.log.since(mark))
     assert digest_of(registry, "skopeo/debian", "again") == debian.digest
 
 
-def test_copy_to_another_repository_mounts(pushed: str, skopeo: Path, registry: Server, debian: DebianImage) -> None:
+def test_copy_to_another_repository_mounts(
+    pushed: str, skopeo: Path, registry: Server, debian: DebianImage
+) -> None:
     mark = registry.log.mark()
     run(skopeo, "copy", *_FROM, *_TO, pushed, f"docker://{registry.host}/skopeo/mounted:1")
     assert_mounted(registry.log.since(mark), "skopeo/mounted", len(debian.layers))
     assert digest_of(registry, "skopeo/mounted", "1") == debian.digest
 
 
-def test_index_is_copied_whole(skopeo: Path, registry: Server, debian: DebianImage, scratch: Path) -> None:
+def test_index_is_copied_whole(
+    skopeo: Path, registry: Server, debian: DebianImage, scratch: Path
+) -> None:
     there = f"docker://{registry.host}/skopeo/multi:1"
     run(skopeo, "copy", "--all", *_TO, f"oci:{debian.multi_layout}", there)
     assert digest_of(registry, "skopeo/multi", "1") == debian.index_digest
@@ -72,4 +92,6 @@ def test_delete(skopeo: Path, registry: Server, debian: DebianImage) -> None:
 
 @pytest.mark.usefixtures("pushed")
 def test_list_tags(skopeo: Path, registry: Server) -> None:
-    assert '"1"' in run(skopeo, "list-tags", "--tls-verify=false", f"docker://{registry.host}/skopeo/debian")
+    assert '"1"' in run(
+        skopeo, "list-tags", "--tls-verify=false", f"docker://{registry.host}/skopeo/debian"
+    )

@@ -3,18 +3,18 @@
 import hashlib
 import http.client
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPMessage
 from typing import Any
 
 from .servers import Server
 
-_ANY_MANIFEST = ", ".join((
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-))  # fmt: skip
+_ANY_MANIFEST = (
+    "application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.oci.image.index.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Answer:
     """A response, read to its end."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
-    def json(self) -> Any:  # noqa: ANN401 - a JSON document has no narrower type
+    def json(self) -> Any:
         """The body as JSON."""
         return json.loads(self.body)
 
