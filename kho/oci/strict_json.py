@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from typing import Final, NoReturn
 
 DEPTH: Final = 64
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
+# A manifest at its limit of references holds some 80,000 objects and lists.
+NESTED: Final = 250_000
+# Possessive, and also matching a string without end: linear time, no memory for backtracking.
+_BRACKETS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -20,15 +23,20 @@ class JsonRefused(ValueError):
 
 
 def _check_depth(content: bytes) -> None:
-    depth = 0
+    depth = opened = 0
     for match in _BRACKETS.finditer(content):
         token = match.group()
         if token in b"[{":
             depth += 1
+            opened += 1
+            if opened > NESTED:
+                raise JsonRefused(f"more than {NESTED} objects and lists")
             if depth > DEPTH:
                 raise JsonRefused(f"nested deeper than {DEPTH}")
         elif token in b"]}":
             depth -= 1
+            if depth < 0:
+                raise JsonRefused("not JSON: a bracket too many")
 
 
 def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
@@ -75,9 +83,12 @@ def parse_object(content: bytes) -> dict[str, object]:
 
 
 def check_key_case(value: dict[str, object], known: frozenset[str], where: str) -> None:
-    """Refuse a key that is a known one in another case: Go would read it, Python would not."""
-    lowered = {key.lower(): key for key in known}
+    """Refuse a key that is a known one in another case: Go would read it, Python would not.
+
+    Go folds as Unicode does: to it U+017F is an "s" and U+212A a "k".
+    """
+    folded = {key.casefold(): key for key in known}
     for key in value:
-        wanted = lowered.get(key.lower())
+        wanted = folded.get(key.casefold())
         if wanted is not None and wanted != key:
             raise JsonRefused(f"{where}: the key {key[:64]!a} must be written {wanted!a}")
