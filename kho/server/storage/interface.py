@@ -56,7 +56,7 @@ class BlobWriter(Protocol):
         """Verify, place and flush the blob; return its size.
 
         An existing blob is replaced, which heals a bad one. Raises DigestInvalid, after which the
-        session is gone.
+        session is gone, and UploadMissing when it was discarded meanwhile.
         """
 
     async def abort(self) -> None:

@@ -57,7 +57,9 @@ class MemoryWriter:
         """Verify and place."""
         content = bytes(self._session.content[: self._size])
         self._session.busy = False
-        self._storage.sessions.pop(self._upload_id, None)
+        if self._storage.sessions.get(self._upload_id) is not self._session:
+            raise UploadMissing  # cancelled meanwhile
+        del self._storage.sessions[self._upload_id]
         actual = Digest.of(content, digest.algorithm)
         if actual != digest:
             raise DigestInvalid(

@@ -1,0 +1,1 @@
+"""What every BlobStorage promises (kho/server/storage/interface.py)."""
