@@ -48,12 +48,36 @@ class PostgresServer:
     def start(self) -> None:
         """Start the server and wait until it answers; the first time, make its files."""
         if not self._initialized:
-            self._run("initdb", "-D", self._data, "-A", "trust", "-U", "kho", "-E", "UTF8", "-N", "--locale=C.UTF-8")
+            self._run(
+                "initdb",
+                "-D",
+                self._data,
+                "-A",
+                "trust",
+                "-U",
+                "kho",
+                "-E",
+                "UTF8",
+                "-N",
+                "--locale=C.UTF-8",
+            )
             self._initialized = True
         settings = {**FASTER_THAN_SAFE, "unix_socket_directories": str(self.folder)}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         log = self.folder / "log"
-        self._run("pg_ctl", "-D", self._data, "-l", log, "-w", "-t", str(START_SECONDS), "-o", options, "start")
+        self._run(
+            "pg_ctl",
+            "-D",
+            self._data,
+            "-l",
+            log,
+            "-w",
+            "-t",
+            str(START_SECONDS),
+            "-o",
+            options,
+            "start",
+        )
 
     def stop(self, *, mode: str = "immediate") -> None:
         """Stop the server, also one that was paused; `mode` is that of pg_ctl."""
@@ -68,9 +92,9 @@ class PostgresServer:
         """SIGCONT: it goes on as if nothing had happened."""
         self._signal(signal.SIGCONT)
 
-    def create(self, database: str) -> str:
-        """Make an empty database and return its URL."""
-        self.sql(f'CREATE DATABASE "{database}"')
+    def create(self, database: str, *, template: str = "template1") -> str:
+        """Make a database, empty or a copy of another, and return its URL."""
+        self.sql(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
         return self.url(database)
 
     def drop(self, database: str) -> None:
@@ -95,10 +119,18 @@ class PostgresServer:
         for pid in (postmaster, *map(int, children.read_text().split())):
             os.kill(pid, number)
 
-    def _run(self, program: str, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, program: str, *arguments: object, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         command = [str(self._programs / program), *map(str, arguments)]
         if self._user is not None:
-            command = ["setpriv", f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups", *command]
+            command = [
+                "setpriv",
+                f"--reuid={self._user}",
+                f"--regid={self._user}",
+                "--clear-groups",
+                *command,
+            ]
         # The server keeps the output open: give it a file, not a pipe, and it delays nobody.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
@@ -113,7 +145,9 @@ class PostgresServer:
 
 def _programs() -> Path:
     """The folder of the newest PostgreSQL of this machine."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4])
+    )
     found = shutil.which("initdb")
     if debian:
         return debian[-1].parent
@@ -133,4 +167,6 @@ def _unprivileged() -> str:
         except KeyError:
             continue
         return name
-    raise PostgresMissing("PostgreSQL refuses root, and there is neither a user postgres nor nobody")
+    raise PostgresMissing(
+        "PostgreSQL refuses root, and there is neither a user postgres nor nobody"
+    )

@@ -1,6 +1,5 @@
 """Rows of blobs: each once, and which repository may read which."""
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,20 +7,18 @@ from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.oci.digest import Digest, parse_digest
-from kho.server.database.constructs import Now, OneOf
+from kho.server.database.constructs import Now, OneOf, listed
 from kho.server.database.engine import Transaction
-from kho.server.database.schema import blobs, manifest_references, manifests, repositories, repository_blobs
+from kho.server.database.repositories import ID_OF_NAME
+from kho.server.database.schema import blobs, manifest_references, manifests, repository_blobs
 from kho.server.database.statement import Statement
 
 _links = repository_blobs.c
-_repository_id = (
-    select(repositories.c.id).where(repositories.c.name == bindparam("repository")).scalar_subquery()
-)
 
 _SIZE: Final = Statement(
     select(blobs.c.size)
     .join(repository_blobs, _links.digest == blobs.c.digest)
-    .where(_links.repository_id == _repository_id)
+    .where(_links.repository_id == ID_OF_NAME)
     .where(_links.digest == bindparam("digest"))
 )
 _SIZE_ANYWHERE: Final = Statement(select(blobs.c.size).where(blobs.c.digest == bindparam("digest")))
@@ -37,10 +34,10 @@ _LINK: Final = Statement(
 )
 _UNLINK: Final = Statement(
     delete(repository_blobs)
-    .where(_links.repository_id == _repository_id)
+    .where(_links.repository_id == ID_OF_NAME)
     .where(_links.digest == bindparam("digest"))
 )
-# The lock keeps a concurrent unlink waiting until the manifest that needs these blobs is committed.
+# The locks keep a concurrent unlink waiting until the manifest that needs the blobs is there.
 _LINKED: Final = Statement(
     select(_links.digest)
     .where(_links.repository_id == bindparam("repository_id"))
@@ -53,13 +50,15 @@ _SIZES: Final = Statement(
     .join(repository_blobs, _links.digest == blobs.c.digest)
     .where(_links.repository_id == bindparam("repository_id"))
     .where(OneOf(_links.digest, "digests"))
+    .order_by(_links.digest)
+    .with_for_update(read=True, key_share=True, of=repository_blobs)
 )
 _REFERENCED: Final = Statement(
     select(
         exists()
         .where(manifest_references.c.digest == bindparam("digest"))
         .where(manifest_references.c.manifest_id == manifests.c.id)
-        .where(manifests.c.repository_id == _repository_id)
+        .where(manifests.c.repository_id == ID_OF_NAME)
     )
 )
 
@@ -102,16 +101,14 @@ async def referenced(tx: Transaction, repository: str, digest: Digest) -> bool:
 
 async def missing(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
     """Those that the repository lacks, in order; the others stay until the end of this write."""
-    rows = await tx.all(_LINKED, repository_id=repository_id, digests=_list(digests))
+    rows = await tx.all(_LINKED, repository_id=repository_id, digests=listed(digests))
     linked = {digest for (digest,) in rows}
     return [digest for digest in digests if str(digest) not in linked]
 
 
-async def sizes(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> dict[Digest, int]:
-    """The stored size of each of these blobs that the repository may read."""
-    rows = await tx.all(_SIZES, repository_id=repository_id, digests=_list(digests))
+async def sizes(
+    tx: Transaction, repository_id: int, digests: Sequence[Digest]
+) -> dict[Digest, int]:
+    """The stored size of each that the repository has; these stay until the end of this write."""
+    rows = await tx.all(_SIZES, repository_id=repository_id, digests=listed(digests))
     return {parse_digest(digest): size for digest, size in rows}
-
-
-def _list(digests: Sequence[Digest]) -> str:
-    return json.dumps([str(digest) for digest in digests])

@@ -1,5 +1,7 @@
 """SQL that SQLite and PostgreSQL spell differently, as SQLAlchemy constructs."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Text, bindparam
@@ -17,12 +19,12 @@ class Now(FunctionElement[int]):
 
 
 @compiles(Now, "sqlite")
-def _now_sqlite(_element: Now, _compiler: SQLCompiler, **_: Any) -> str:
+def _now_sqlite(_element: Now, _compiler: SQLCompiler, **_: object) -> str:
     return "CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)"
 
 
 @compiles(Now, "postgresql")
-def _now_postgresql(_element: Now, _compiler: SQLCompiler, **_: Any) -> str:
+def _now_postgresql(_element: Now, _compiler: SQLCompiler, **_: object) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
@@ -37,15 +39,39 @@ class OneOf(FunctionElement[bool]):
 
 
 @compiles(OneOf, "sqlite")
-def _one_of_sqlite(element: OneOf, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _one_of_sqlite(element: OneOf, compiler: SQLCompiler, **kwargs: object) -> str:
     column, strings = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({strings}))"
+    return f"{column} IN (SELECT value FROM json_each({strings}))"  # noqa: S608 - SQL of SQLAlchemy
 
 
 @compiles(OneOf, "postgresql")
-def _one_of_postgresql(element: OneOf, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _one_of_postgresql(element: OneOf, compiler: SQLCompiler, **kwargs: object) -> str:
     column, strings = (compiler.process(clause, **kwargs) for clause in element.clauses)
     return f"{column} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({strings} AS jsonb))))"
+
+
+class Claim(FunctionElement[Any]):
+    """Until the transaction ends, no other claims the same number and text.
+
+    In SQLite there is no other: writers come one by one.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, number: str, text: str) -> None:
+        super().__init__(bindparam(text, type_=Text()), bindparam(number, type_=BigInteger()))
+
+
+@compiles(Claim, "sqlite")
+def _claim_sqlite(element: Claim, compiler: SQLCompiler, **kwargs: object) -> str:
+    text, number = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"{text} || {number}"
+
+
+@compiles(Claim, "postgresql")
+def _claim_postgresql(element: Claim, compiler: SQLCompiler, **kwargs: object) -> str:
+    text, number = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"pg_advisory_xact_lock(hashtextextended({text}, {number}))"
 
 
 class _Strings(FunctionElement[Any]):
@@ -55,13 +81,13 @@ class _Strings(FunctionElement[Any]):
 
 
 @compiles(_Strings, "sqlite")
-def _strings_sqlite(element: _Strings, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _strings_sqlite(element: _Strings, compiler: SQLCompiler, **kwargs: object) -> str:
     (listed,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"(SELECT value FROM json_each({listed}))"
+    return f"(SELECT value FROM json_each({listed}))"  # noqa: S608
 
 
 @compiles(_Strings, "postgresql")
-def _strings_postgresql(element: _Strings, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _strings_postgresql(element: _Strings, compiler: SQLCompiler, **kwargs: object) -> str:
     (listed,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
     return f"(SELECT jsonb_array_elements_text(CAST({listed} AS jsonb)) AS value)"
 
@@ -78,21 +104,26 @@ class _Entries(FunctionElement[Any]):
 
 
 @compiles(_Entries, "sqlite")
-def _entries_sqlite(element: _Entries, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _entries_sqlite(element: _Entries, compiler: SQLCompiler, **kwargs: object) -> str:
     (pairs,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
     fields = "key AS position, value ->> 0 AS first, value ->> 1 AS second"
-    return f"(SELECT {fields} FROM json_each({pairs}))"
+    return f"(SELECT {fields} FROM json_each({pairs}))"  # noqa: S608
 
 
 @compiles(_Entries, "postgresql")
-def _entries_postgresql(element: _Entries, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _entries_postgresql(element: _Entries, compiler: SQLCompiler, **kwargs: object) -> str:
     (pairs,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
     fields = "position - 1 AS position, value ->> 0 AS first, value ->> 1 AS second"
     listed = f"jsonb_array_elements(CAST({pairs} AS jsonb)) WITH ORDINALITY"
-    return f"(SELECT {fields} FROM {listed} AS listed (value, position))"
+    return f"(SELECT {fields} FROM {listed} AS listed (value, position))"  # noqa: S608
 
 
 def entries(parameter: str) -> TableValuedAlias:
     """The rows (position, first, second) of a JSON list of pairs of strings."""
     pairs = _Entries(bindparam(parameter, type_=Text()))
     return pairs.table_valued("position", "first", "second", name=parameter)
+
+
+def listed(values: Iterable[object]) -> str:
+    """The JSON list of their texts, which `OneOf` and `strings` take."""
+    return json.dumps([str(value) for value in values])

@@ -1,10 +1,10 @@
 """What a database offers, whichever it is.
 
-    registry ── database.read(work, ...) ──> work(tx, ...) ──> tx.one / all / run (statement, values)
-             └─ database.write(work, ...) ─┘
+    registry ── database.read(work, ...) ───> work(tx, ...) ──> tx.one, all, run(statement, ...)
+             └─ database.write(work, ...) ──┘
 
-`work` is a coroutine function that waits for nothing but its transaction, and that may run more than
-once: a lost race is tried again from the start.
+`work` is a coroutine function that waits for nothing but its transaction, and that may run more
+than once: a lost race is tried again from the start.
 """
 
 from collections.abc import Awaitable, Callable
@@ -43,19 +43,27 @@ class Database(Protocol):
         ...
 
     async def read(
-        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
-        """Run `work` on committed rows; each statement sees the newest. Unavailable when it cannot."""
+        """Run `work` on committed rows, each statement on the newest. Raises Unavailable."""
         ...
 
     async def write(
-        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Run `work` in one transaction, which is durable when this returns.
 
-        `work` must be idempotent: it runs again after a lost race, and after a connection that broke
-        at COMMIT, when nobody can know whether the first run counted.
-        Unavailable or InsufficientStorage when nothing could be promised.
+        `work` must be idempotent: it runs again after a lost race, and after a connection that
+        broke at COMMIT, when nobody can know whether the first run counted.
+        Raises Unavailable or InsufficientStorage when nothing could be promised.
         """
         ...
 

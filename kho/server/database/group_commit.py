@@ -1,36 +1,38 @@
 """Group commit: one thread of the process writes, and one flush to disk serves all who wait.
 
-    write() ─┐                       ┌ SAVEPOINT, work, RELEASE ┐
-    write() ─┼─> queue ─> turnstile, BEGIN IMMEDIATE  ...  COMMIT (one fsync), all futures resolved
-    write() ─┘                       └ SAVEPOINT, work, ROLLBACK TO: only this caller gets its exception
+write() ─┐                       ┌ SAVEPOINT, work, RELEASE ┐
+write() ─┼─> queue ─> turnstile, BEGIN IMMEDIATE  ...  COMMIT (one fsync), all resolved
+write() ─┘                       └ SAVEPOINT, work, ROLLBACK TO: one caller's exception
 """
 
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from kho.oci.errors import Unavailable
 from kho.server.database.engine import Transaction
 from kho.server.database.sqlite_connection import SqliteTransaction, connect, sqlite3, translated
 from kho.server.database.turnstile import Turnstile
 
-Work = Callable[[Transaction], Awaitable[Any]]
+T = TypeVar("T")
 
 BATCH: Final = 128
-PATIENCE_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 5.0
 
 
-class _Handed:
+class _Handed(Generic[T]):
     """One work that a caller waits for."""
 
     __slots__ = ("error", "future", "result", "work")
 
-    def __init__(self, work: Work, future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, work: Callable[[Transaction], Awaitable[T]], future: asyncio.Future[T]
+    ) -> None:
         self.work = work
         self.future = future
-        self.result: Any = None
+        self.result: T
         self.error: BaseException | None = None
 
     def resolve(self) -> None:
@@ -49,17 +51,17 @@ class GroupCommit:
         self._connection = connect(path)
         self._turnstile = Turnstile(path)
         self._transaction = SqliteTransaction(self._connection)
-        self._queue: SimpleQueue[_Handed | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Handed[Any] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="group-commit", daemon=True)
         self._thread.start()
 
-    async def submit(self, work: Work) -> Any:
+    async def submit(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in the next transaction; its result, once that is on disk."""
         if self._closing:
             raise Unavailable("the database is closing")
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Handed(work, future))
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -72,7 +74,7 @@ class GroupCommit:
         if not self._closing:
             self._closing = True
             self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, PATIENCE_SECONDS)
 
     def _serve(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -81,12 +83,13 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(_resolve, batch)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 break
-            del first, batch
+            del first, batch  # results are not kept alive until the next write
         self._connection.close()
         self._turnstile.close()
 
-    def _commit(self, first: _Handed) -> list[_Handed]:
-        batch: list[_Handed] = []
+    def _commit(self, first: _Handed[Any]) -> list[_Handed[Any]]:
+        """One transaction for `first` and all who wait; whom to tell afterwards."""
+        batch: list[_Handed[Any]] = []
         try:
             with self._turnstile:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -94,57 +97,60 @@ class GroupCommit:
                     batch.append(handed)
                     self._run(handed)
                 self._connection.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the thread must live on
             self._abandon(batch or [first], error)
         return batch or [first]
 
-    def _waiting(self, first: _Handed) -> Iterator[_Handed]:
+    def _waiting(self, first: _Handed[Any]) -> Iterator[_Handed[Any]]:
         """Yield `first` and whoever came meanwhile, without those who have given up."""
-        handed: _Handed | None = first
+        handed: _Handed[Any] | None = first
         for _ in range(BATCH):
             if handed is None:
-                self._queue.put(None)  # the end, kept for `_serve`
-                return
+                break
             if not handed.future.done():
                 yield handed
             try:
                 handed = self._queue.get_nowait()
             except Empty:
                 return
-        self._queue.put(handed)
+        self._queue.put(handed)  # for the next transaction; None is the end, for `_serve`
 
-    def _run(self, handed: _Handed) -> None:
+    def _run(self, handed: _Handed[Any]) -> None:
         """Drive one work to its end; its failure undoes its own statements only."""
         execute = self._connection.execute
         execute("SAVEPOINT work")
         try:
             handed.result = _drive(handed.work(self._transaction))
-        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
+        except BaseException as error:
             if not self._connection.in_transaction:
                 raise  # SQLite itself gave the whole transaction up (disk full, I/O error)
             handed.error = translated(error) if isinstance(error, sqlite3.Error) else error
             execute("ROLLBACK TO work")
         execute("RELEASE work")
 
-    def _abandon(self, batch: list[_Handed], error: Exception) -> None:
-        """Nothing of this transaction is kept: everybody hears so, whatever their own result was."""
+    def _abandon(self, batch: list[_Handed[Any]], error: Exception) -> None:
+        """Nothing of this transaction is kept, so everybody hears of it, whatever he had got."""
         if self._connection.in_transaction:
             self._connection.rollback()
         for handed in batch:
-            failure = translated(error) if isinstance(error, sqlite3.Error) else Unavailable(str(error))
-            failure.__cause__ = error
-            handed.error = failure
+            if isinstance(error, sqlite3.Error):
+                handed.error = translated(error)
+            else:
+                handed.error = Unavailable(f"the transaction failed: {error}")
+            handed.error.__cause__ = error
 
 
-def _drive(coroutine: Awaitable[Any]) -> Any:
+def _drive(coroutine: Awaitable[T]) -> T:
     steps = coroutine.__await__()
     try:
         next(steps)
     except StopIteration as stop:
-        return stop.value
+        result: T = stop.value
+        return result
+    steps.close()
     raise RuntimeError("the work of a transaction may wait for nothing but its transaction")
 
 
-def _resolve(batch: list[_Handed]) -> None:
+def _resolve(batch: list[_Handed[Any]]) -> None:
     for handed in batch:
         handed.resolve()

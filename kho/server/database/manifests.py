@@ -10,29 +10,27 @@ from sqlalchemy import Integer, bindparam, exists, literal_column, null, select
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.oci.digest import Digest, parse_digest
-from kho.server.database.constructs import Now, OneOf, entries, strings
+from kho.server.database.constructs import Now, OneOf, entries, listed, strings
 from kho.server.database.engine import Transaction
-from kho.server.database.schema import manifest_references, manifests, repositories, tag_history, tags
+from kho.server.database.repositories import ID_OF_NAME
+from kho.server.database.schema import manifest_references, manifests, tag_history, tags
 from kho.server.database.statement import Statement
 
 Kind = Literal["config", "layer", "manifest"]
 
 _table = manifests.c
-_repository_id = (
-    select(repositories.c.id).where(repositories.c.name == bindparam("repository")).scalar_subquery()
-)
 _needed = entries("references")
 _untagged = strings("tags")
 
 _BY_TAG: Final = Statement(
     select(_table.digest, _table.media_type, _table.body)
     .join(tags, (tags.c.repository_id == _table.repository_id) & (tags.c.digest == _table.digest))
-    .where(tags.c.repository_id == _repository_id)
+    .where(tags.c.repository_id == ID_OF_NAME)
     .where(tags.c.name == bindparam("tag"))
 )
 _BY_DIGEST: Final = Statement(
     select(_table.digest, _table.media_type, _table.body)
-    .where(_table.repository_id == _repository_id)
+    .where(_table.repository_id == ID_OF_NAME)
     .where(_table.digest == bindparam("digest"))
 )
 _INSERT: Final = Statement(
@@ -64,7 +62,7 @@ _REFER: Final = Statement(
 )
 _LOCK: Final = Statement(
     select(_table.id, _table.repository_id)
-    .where(_table.repository_id == _repository_id)
+    .where(_table.repository_id == ID_OF_NAME)
     .where(_table.digest == bindparam("digest"))
     .with_for_update()
 )
@@ -88,7 +86,7 @@ _RECORD: Final = Statement(
     )
 )
 _DELETE: Final = Statement(sqlalchemy.delete(manifests).where(_table.id == bindparam("id")))
-# The lock keeps a concurrent delete waiting until the index that needs these manifests is committed.
+# The locks keep a concurrent delete waiting until the index that needs these is there.
 _PRESENT: Final = Statement(
     select(_table.digest)
     .where(_table.repository_id == bindparam("repository_id"))
@@ -100,6 +98,8 @@ _SIZES: Final = Statement(
     select(_table.digest, _table.size)
     .where(_table.repository_id == bindparam("repository_id"))
     .where(OneOf(_table.digest, "digests"))
+    .order_by(_table.digest)
+    .with_for_update(read=True, key_share=True)
 )
 _REFERENCED: Final = Statement(
     select(
@@ -107,19 +107,21 @@ _REFERENCED: Final = Statement(
         .where(manifest_references.c.digest == bindparam("digest"))
         .where(manifest_references.c.kind == literal_column("'manifest'"))
         .where(manifest_references.c.manifest_id == _table.id)
-        .where(_table.repository_id == _repository_id)
+        .where(_table.repository_id == ID_OF_NAME)
     )
 )
 _referrers = (
     select(_table.digest, _table.media_type, _table.artifact_type, _table.size, _table.annotations)
-    .where(_table.repository_id == _repository_id)
+    .where(_table.repository_id == ID_OF_NAME)
     .where(_table.subject_digest == bindparam("subject"))
     .where(_table.digest > bindparam("after"))
     .order_by(_table.digest)
     .limit(bindparam("limit", type_=Integer()))
 )
 _REFERRERS: Final = Statement(_referrers)
-_REFERRERS_OF_TYPES: Final = Statement(_referrers.where(OneOf(_table.artifact_type, "artifact_types")))
+_REFERRERS_OF_TYPES: Final = Statement(
+    _referrers.where(OneOf(_table.artifact_type, "artifact_types"))
+)
 
 
 class ManifestRow(NamedTuple):
@@ -184,7 +186,10 @@ async def put(tx: Transaction, repository_id: int, new: NewManifest) -> None:
 
 
 async def delete(tx: Transaction, repository: str, digest: Digest, actor: str) -> bool:
-    """Take away a manifest, its references and every tag that points at it; False if there was none."""
+    """Take away a manifest, its references and every tag of it; False when there was none.
+
+    Ask `referenced` after this, in the same transaction: no index can come between.
+    """
     found = await tx.one(_LOCK, repository=repository, digest=str(digest))
     if found is None:
         return False
@@ -192,7 +197,7 @@ async def delete(tx: Transaction, repository: str, digest: Digest, actor: str) -
     at = {"repository_id": repository_id, "digest": str(digest)}
     untagged = [name for (name,) in await tx.all(_UNTAG, **at)]
     if untagged:
-        await tx.run(_RECORD, **at, tags=json.dumps(untagged), actor=actor)
+        await tx.run(_RECORD, **at, tags=listed(untagged), actor=actor)
     return await tx.run(_DELETE, id=id_) > 0
 
 
@@ -204,18 +209,20 @@ async def referenced(tx: Transaction, repository: str, digest: Digest) -> bool:
 
 async def missing(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> list[Digest]:
     """Those that the repository lacks, in order; the others stay until the end of this write."""
-    rows = await tx.all(_PRESENT, repository_id=repository_id, digests=_list(digests))
+    rows = await tx.all(_PRESENT, repository_id=repository_id, digests=listed(digests))
     present = {digest for (digest,) in rows}
     return [digest for digest in digests if str(digest) not in present]
 
 
-async def sizes(tx: Transaction, repository_id: int, digests: Sequence[Digest]) -> dict[Digest, int]:
-    """The stored size of each of these manifests that the repository has."""
-    rows = await tx.all(_SIZES, repository_id=repository_id, digests=_list(digests))
+async def sizes(
+    tx: Transaction, repository_id: int, digests: Sequence[Digest]
+) -> dict[Digest, int]:
+    """The stored size of each that the repository has; these stay until the end of this write."""
+    rows = await tx.all(_SIZES, repository_id=repository_id, digests=listed(digests))
     return {parse_digest(digest): size for digest, size in rows}
 
 
-async def referrers(
+async def referrers(  # noqa: PLR0917
     tx: Transaction,
     repository: str,
     subject: Digest,
@@ -232,12 +239,18 @@ async def referrers(
     }
     if artifact_types:
         # No stored text holds NUL, and PostgreSQL refuses to compare with it.
-        wanted = json.dumps([text for text in artifact_types if "\0" not in text])
+        wanted = listed(text for text in artifact_types if "\0" not in text)
         rows = await tx.all(_REFERRERS_OF_TYPES, artifact_types=wanted, **where)
     else:
         rows = await tx.all(_REFERRERS, **where)
-    return [ReferrerRow(*row[:4], None if row[4] is None else json.loads(row[4])) for row in rows]
+    return [
+        ReferrerRow(digest, media_type, artifact_type, size, _read(annotations))
+        for digest, media_type, artifact_type, size, annotations in rows
+    ]
 
 
-def _list(digests: Sequence[Digest]) -> str:
-    return json.dumps([str(digest) for digest in digests])
+def _read(annotations: str | None) -> dict[str, str] | None:
+    if annotations is None:
+        return None
+    read: dict[str, str] = json.loads(annotations)
+    return read

@@ -21,8 +21,8 @@ async def open_database(url: str, *, connections: int = CONNECTIONS) -> Database
     """Open for one worker, on its running loop; the schema must be current.
 
     `sqlite:////absolute/path/kho.db`, or `postgresql://user:password@host:port/name?host=/socket/folder`
-    with at most so many `connections`. Raises UnusableDatabase. A PostgreSQL server that is down is no
-    obstacle: what is asked of it raises Unavailable until it is back.
+    with at most so many `connections`. Raises UnusableDatabase. A PostgreSQL server that is down
+    is no obstacle: what is asked of it raises Unavailable until it is back.
     """
     path = _file(url)
     if path is not None:
@@ -41,7 +41,7 @@ async def open_database(url: str, *, connections: int = CONNECTIONS) -> Database
 
 
 def check(url: str) -> SchemaState:
-    """Compare the stored revision with the program's, touching nothing; UnusableDatabase if that fails."""
+    """Compare the stored revision with the program's, touching nothing; or UnusableDatabase."""
     path = _file(url)
     if path is None:
         return postgres_schema.stored_state(url)[0]

@@ -1,15 +1,16 @@
 """PostgreSQL: a small pool of asyncpg connections, and what to do when one breaks.
 
-Isolation is READ COMMITTED. Every rule that a race could break is held by the schema (unique and foreign
-keys) or by a row lock that the statement itself takes, so REPEATABLE READ would only add retries: pushes
-into one repository touch the same rows all the time, and nothing here derives one row from many.
+Isolation is READ COMMITTED. Every rule that a race could break is held by the schema (unique and
+foreign keys) or by a row lock that the statement itself takes, so REPEATABLE READ would only add
+retries: pushes into one repository touch the same rows all the time, and nothing here derives one
+row from many.
 """
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
 from sqlalchemy import literal_column, select
@@ -21,9 +22,11 @@ from kho.server.database.statement import Row, Statement, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 CONNECTIONS: Final = 8
 BUDGET_SECONDS: Final = 5.0  # for one read or write, with its waiting, connecting and retries
+RELEASE_SECONDS: Final = 1.0
 RACES: Final = 8
 SETTINGS: Final = {
     "application_name": "khod",
@@ -38,6 +41,8 @@ _LOST_RACE: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.UniqueViolationError,
     asyncpg.ForeignKeyViolationError,
+    asyncpg.InvalidCachedStatementError,  # a migration ran beside us
+    asyncpg.OutdatedSchemaCacheError,
 )
 _LOST_CONNECTION: Final = (
     asyncpg.PostgresConnectionError,
@@ -53,7 +58,7 @@ class PostgresTransaction:
 
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def one(self, statement: Statement, /, **values: Value) -> Row | None:
@@ -65,7 +70,10 @@ class PostgresTransaction:
     async def all(self, statement: Statement, /, **values: Value) -> list[Row]:
         """Every row."""
         compiled = statement.postgresql
-        return [tuple(row) for row in await self._connection.fetch(compiled.text, *compiled.bind(values))]
+        return [
+            tuple(row)
+            for row in await self._connection.fetch(compiled.text, *compiled.bind(values))
+        ]
 
     async def run(self, statement: Statement, /, **values: Value) -> int:
         """Execute, and count the rows that were affected."""
@@ -97,7 +105,11 @@ class PostgresDatabase:
         return cls(pool)
 
     async def read(
-        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Run `work`; each statement is a transaction of its own."""
 
@@ -108,13 +120,24 @@ class PostgresDatabase:
         return await self._persist(once)
 
     async def write(
-        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Run `work` in a transaction, again when it lost a race."""
 
         async def once() -> T:
-            async with self._connected() as connection, connection.transaction():
-                return await work(PostgresTransaction(connection), *args, **kwargs)
+            async with self._connected() as connection:
+                await connection.execute("BEGIN")
+                try:
+                    result = await work(PostgresTransaction(connection), *args, **kwargs)
+                except Exception:
+                    await connection.execute("ROLLBACK")
+                    raise
+                await _commit(connection)
+                return result
 
         return await self._persist(once)
 
@@ -155,18 +178,22 @@ class PostgresDatabase:
         raise AssertionError("the last race raises")
 
     @asynccontextmanager
-    async def _connected(
-        self,
-    ) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+    async def _connected(self) -> AsyncIterator[Connection]:
         """A connection of the pool, which is thrown away when its query did not come to an end."""
+        if self._pool.is_closing():
+            raise Unavailable("the database is closing")
         connection = await self._pool.acquire()
         try:
             yield connection
         except asyncio.CancelledError:
             connection.terminate()
             raise
+        except asyncpg.InterfaceError as error:
+            if connection.is_closed():
+                raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
+            raise
         finally:
-            await self._pool.release(connection)
+            await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
 
 def translated(error: Exception) -> Exception:
@@ -189,7 +216,15 @@ def translated(error: Exception) -> Exception:
     return error
 
 
-async def _nothing(_connection: Any) -> None:
+async def _commit(connection: Connection) -> None:
+    # A transaction that is broken already answers COMMIT with ROLLBACK, and raises nothing.
+    if await connection.execute("COMMIT") != "COMMIT":
+        raise RuntimeError(
+            "the work of a transaction went on after one of its statements had failed"
+        )
+
+
+async def _nothing(_connection: object) -> None:
     """In place of asyncpg's reset, a round trip: nothing here changes a session."""
 
 

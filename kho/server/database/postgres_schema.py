@@ -16,7 +16,8 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_SECONDS: Final = 5.0
 LOCK: Final = 0x6B686F  # "kho": one migration at a time
 _TABLES: Final = (
-    "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'alembic_version'"
+    "SELECT count(*) FROM pg_tables"
+    " WHERE schemaname = current_schema() AND tablename <> 'alembic_version'"
 )
 _HAS_VERSION: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
 
@@ -44,9 +45,15 @@ def _run(url: str, work: Callable[[Connection], Awaitable[T]]) -> T:
     with ThreadPoolExecutor(1, thread_name_prefix="migrate") as executor:
         try:
             return executor.submit(lambda: asyncio.run(connected())).result()
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.OperatorInterventionError,
+        ) as error:
             reason = str(error) or "no answer in time"
-            raise UnreachableDatabase(f"the PostgreSQL server cannot be reached: {reason}") from error
+            raise UnreachableDatabase(
+                f"the PostgreSQL server cannot be reached: {reason}"
+            ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise UnusableDatabase(f"the PostgreSQL database cannot be used: {error}") from error
 
@@ -67,5 +74,3 @@ async def _bring_up(connection: Connection) -> None:
         if state is not SchemaState.CURRENT:
             for statement in upgrade("postgresql", stored):
                 await connection.execute(statement)
-
-

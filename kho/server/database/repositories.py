@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Integer, bindparam, exists, literal, select
+from sqlalchemy import Integer, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.server.database.constructs import Now
@@ -11,6 +11,12 @@ from kho.server.database.schema import manifests, repositories
 from kho.server.database.statement import Statement
 
 _table = repositories.c
+
+# The id of the repository that the parameter `repository` names, inside other statements: evaluated
+# once, so that the plan of a page never depends on how many repositories there are.
+ID_OF_NAME: Final = (
+    select(_table.id).where(_table.name == bindparam("repository")).scalar_subquery()
+)
 
 _FIND: Final = Statement(select(_table.id).where(_table.name == bindparam("name")))
 _INSERT: Final = Statement(

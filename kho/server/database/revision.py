@@ -1,11 +1,12 @@
 """Which revision of the schema a database has, and the SQL that brings it to the newest.
 
-Alembic (a third of a second to import) is loaded only when a step must run. It writes the SQL of the
-steps; the connection that holds the lock executes it, in one transaction.
+Alembic (a third of a second to import) is loaded only when a step must run. It writes the SQL of
+the steps; the connection that holds the lock executes it, in one transaction.
 """
 
 import re
 from enum import Enum
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +28,13 @@ class SchemaState(Enum):
 
 
 def judge(stored: str | None, *, tables: int) -> SchemaState:
-    """The state of a database with that revision and so many tables; another program's is unusable."""
+    """The state of a database with that revision and so many tables of its own."""
     if stored is None and tables == 0:
         return SchemaState.EMPTY
     if stored is None or not _OURS.fullmatch(stored):
-        raise UnusableDatabase("the database holds tables of another program; give khod one of its own")
+        raise UnusableDatabase(
+            "the database holds tables of another program; give khod one of its own"
+        )
     if stored == REVISION:
         return SchemaState.CURRENT
     return SchemaState.OLDER if stored < REVISION else SchemaState.NEWER
@@ -65,16 +68,15 @@ def upgrade(dialect: str, stored: str | None) -> list[str]:
     return buffer.statements
 
 
-class _Statements:
+class _Statements(StringIO):
     """Takes the place of a file: Alembic writes one statement at a time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.statements: list[str] = []
 
-    def write(self, text: str) -> None:
+    def write(self, text: str) -> int:
         statement = text.strip().removesuffix(";")
         if statement and not statement.startswith("--"):
             self.statements.append(statement)
-
-    def flush(self) -> None:
-        """Nothing waits."""
+        return len(text)

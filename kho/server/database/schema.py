@@ -1,14 +1,15 @@
 """Every table on one page.
 
     repositories ─┬─< repository_blobs >── blobs         which repository may read which blob
-                  ├─< manifests ──< manifest_references  what a manifest needs (config, layers, children)
+                  ├─< manifests ──< manifest_references  config, layers, children of an index
                   │       └──────< tags                  a tag cannot outlive its manifest
                   └─< tag_history                        every move of a tag, kept for ever
-    uploads                                              sessions; a name, since no repository may exist yet
+    uploads                                              sessions, by repository name: there
+                                                         may be no such repository yet
 
-Digests are text (`sha256:...`), times milliseconds since the epoch by the database's clock. Text that
-is compared or sorted does so by bytes in both databases. Bodies come last in a row: SQLite reads a long
-row only up to the column that is asked for.
+Digests are text (`sha256:...`), times milliseconds since the epoch by the database's clock. Text
+that is compared or sorted does so by bytes in both databases. Bodies come last in a row: SQLite
+reads a long row only up to the column that is asked for.
 """
 
 from typing import Any, Final
@@ -54,7 +55,11 @@ def _identity() -> Column[int]:
 
 def _repository(*, primary_key: bool = False) -> Column[int]:
     return Column(
-        "repository_id", Whole, ForeignKey("repositories.id"), primary_key=primary_key, nullable=False
+        "repository_id",
+        Whole,
+        ForeignKey("repositories.id"),
+        primary_key=primary_key,
+        nullable=False,
     )
 
 
@@ -71,7 +76,9 @@ repositories = Table(
     metadata,
     _identity(),
     Column("name", Bytewise, nullable=False, unique=True),
-    Column("sort_key", Bytewise, nullable=False, unique=True),  # `/` as `!`: children before siblings
+    Column(
+        "sort_key", Bytewise, nullable=False, unique=True
+    ),  # `/` as `!`: children before siblings
     _at("created_at"),
     **_STRICT,
 )
@@ -120,7 +127,12 @@ manifest_references = Table(
     Column("manifest_id", Whole, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
     _required("digest"),
-    Column("kind", Text, CheckConstraint("kind IN ('config', 'layer', 'manifest')", "kind"), nullable=False),
+    Column(
+        "kind",
+        Text,
+        CheckConstraint("kind IN ('config', 'layer', 'manifest')", "kind"),
+        nullable=False,
+    ),
     Index(None, "digest"),
     **_BY_KEY,
 )
@@ -133,7 +145,9 @@ tags = Table(
     _required("digest"),
     _at("updated_at"),
     # I3: the database itself refuses a tag without its manifest, whatever races with whatever.
-    ForeignKeyConstraint(["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"]),
+    ForeignKeyConstraint(
+        ["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"]
+    ),
     Index(None, "repository_id", "digest"),
     **_BY_KEY,
 )

@@ -1,7 +1,7 @@
 """SQLite: reads inline on the event loop, writes by group commit."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import func, select, table
 
@@ -28,7 +28,11 @@ class SqliteDatabase:
         self._writer = GroupCommit(path)
 
     async def read(
-        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Run `work` on committed rows; it never suspends."""
         try:
@@ -37,14 +41,18 @@ class SqliteDatabase:
             raise translated(error) from error
 
     async def write(
-        self, work: Callable[Concatenate[Transaction, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
-        """Run `work` in the writing thread, in a transaction that it may share with other callers."""
+        """Run `work` in the writing thread, in a transaction shared with other callers."""
 
-        def bound(tx: Transaction) -> Awaitable[Any]:
+        def bound(tx: Transaction) -> Awaitable[T]:
             return work(tx, *args, **kwargs)
 
-        return cast("T", await self._writer.submit(bound))
+        return await self._writer.submit(bound)
 
     async def ping(self) -> None:
         """Raise Unavailable unless a query is answered."""

@@ -1,4 +1,4 @@
-"""Connections to SQLite: a version without the WAL-reset bug, safe settings, errors in our words."""
+"""Connections to SQLite: a sound version, safe settings, errors in our words."""
 
 import os
 from pathlib import Path

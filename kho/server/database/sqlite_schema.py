@@ -1,4 +1,4 @@
-"""The schema of an SQLite file: looked at without a trace, made and changed under the writers' lock."""
+"""The schema of an SQLite file: read without a trace, changed under the writers' lock."""
 
 import os
 from contextlib import closing
@@ -10,7 +10,9 @@ from kho.server.database.revision import VERSION_QUERY, SchemaState, judge, refu
 from kho.server.database.sqlite_connection import connect, create_file, open_file, sqlite3
 from kho.server.database.turnstile import Turnstile
 
-_TABLES: Final = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name <> 'alembic_version'"
+_TABLES: Final = (
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name <> 'alembic_version'"
+)
 _HAS_VERSION: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'"
 
 

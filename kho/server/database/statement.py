@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 Binder = Callable[[Mapping[str, Value]], tuple[Value, ...]]
 
 _SQLITE: Final = SQLiteDialect(paramstyle="qmark")
-_POSTGRESQL: Final = PGDialect(paramstyle="numeric_dollar")
+_POSTGRESQL: Final[Dialect] = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
 class Compiled:

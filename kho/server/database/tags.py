@@ -1,33 +1,25 @@
 """Rows of tags, and the history of their moves."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Integer, bindparam, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Integer, bindparam, insert, select, update
 
 from kho.oci.digest import Digest
-from kho.server.database.constructs import Now
+from kho.server.database.constructs import Claim, Now
 from kho.server.database.engine import Transaction
-from kho.server.database.schema import repositories, tag_history, tags
+from kho.server.database.repositories import ID_OF_NAME
+from kho.server.database.schema import tag_history, tags
 from kho.server.database.statement import Statement
 
 _table = tags.c
-_repository_id = (
-    select(repositories.c.id).where(repositories.c.name == bindparam("repository")).scalar_subquery()
-)
 
 _PAGE: Final = Statement(
     select(_table.name)
-    .where(_table.repository_id == _repository_id)
+    .where(_table.repository_id == ID_OF_NAME)
     .where(_table.name > bindparam("after"))
     .order_by(_table.name)
     .limit(bindparam("limit", type_=Integer()))
-)
-_FIND: Final = Statement(
-    select(_table.digest)
-    .where(_table.repository_id == bindparam("repository_id"))
-    .where(_table.name == bindparam("tag"))
 )
 _LOCK: Final = Statement(
     select(_table.digest)
@@ -35,15 +27,14 @@ _LOCK: Final = Statement(
     .where(_table.name == bindparam("tag"))
     .with_for_update()
 )
+_CLAIM: Final = Statement(select(Claim("repository_id", "tag")))
 _INSERT: Final = Statement(
-    insert(tags)
-    .values(
+    insert(tags).values(
         repository_id=bindparam("repository_id"),
         name=bindparam("tag"),
         digest=bindparam("digest"),
         updated_at=Now(),
     )
-    .on_conflict_do_nothing()
 )
 _MOVE: Final = Statement(
     update(tags)
@@ -53,7 +44,7 @@ _MOVE: Final = Statement(
 )
 _DELETE: Final = Statement(
     sqlalchemy.delete(tags)
-    .where(_table.repository_id == _repository_id)
+    .where(_table.repository_id == ID_OF_NAME)
     .where(_table.name == bindparam("tag"))
     .returning(_table.repository_id, _table.digest)
 )
@@ -68,8 +59,10 @@ _RECORD: Final = Statement(
     )
 )
 _HISTORY: Final = Statement(
-    select(tag_history.c.from_digest, tag_history.c.to_digest, tag_history.c.actor, tag_history.c.at)
-    .where(tag_history.c.repository_id == _repository_id)
+    select(
+        tag_history.c.from_digest, tag_history.c.to_digest, tag_history.c.actor, tag_history.c.at
+    )
+    .where(tag_history.c.repository_id == ID_OF_NAME)
     .where(tag_history.c.tag == bindparam("tag"))
     .order_by(tag_history.c.id)
 )
@@ -91,25 +84,24 @@ async def page(tx: Transaction, repository: str, after: str | None, limit: int) 
 
 
 async def digest_of(tx: Transaction, repository_id: int, tag: str) -> str | None:
-    """Where a tag points."""
-    row = await tx.one(_FIND, repository_id=repository_id, tag=tag)
+    """Where a tag points, for a decision: it stays so, absence included, until this write ends."""
+    at: dict[str, Any] = {"repository_id": repository_id, "tag": tag}
+    row = await tx.one(_LOCK, **at)
+    if row is None:  # there is no row to lock: nobody else may make one now
+        await tx.run(_CLAIM, **at)
+        row = await tx.one(_LOCK, **at)
     return None if row is None else row[0]
 
 
 async def point(tx: Transaction, repository_id: int, tag: str, digest: Digest, actor: str) -> None:
-    """Point a tag at a manifest of the repository; a move leaves a row of history.
-
-    Several tags in one transaction are pointed in sorted order, lest two transactions wait for each other.
-    """
-    at = {"repository_id": repository_id, "tag": tag}
+    """Point a tag at a manifest of the repository; a move leaves a row of history."""
+    at: dict[str, Any] = {"repository_id": repository_id, "tag": tag}
     to = str(digest)
-    while (row := await tx.one(_LOCK, **at)) is None:
-        if await tx.run(_INSERT, **at, digest=to):
-            await tx.run(_RECORD, **at, from_digest=None, to_digest=to, actor=actor)
-            return
-    if row[0] != to:
-        await tx.run(_MOVE, **at, digest=to)
-        await tx.run(_RECORD, **at, from_digest=row[0], to_digest=to, actor=actor)
+    current = await digest_of(tx, repository_id, tag)
+    if current == to:
+        return
+    await tx.run(_INSERT if current is None else _MOVE, **at, digest=to)
+    await tx.run(_RECORD, **at, from_digest=current, to_digest=to, actor=actor)
 
 
 async def delete(tx: Transaction, repository: str, tag: str, actor: str) -> bool:
@@ -117,7 +109,9 @@ async def delete(tx: Transaction, repository: str, tag: str, actor: str) -> bool
     row = await tx.one(_DELETE, repository=repository, tag=tag)
     if row is None:
         return False
-    await tx.run(_RECORD, repository_id=row[0], tag=tag, from_digest=row[1], to_digest=None, actor=actor)
+    await tx.run(
+        _RECORD, repository_id=row[0], tag=tag, from_digest=row[1], to_digest=None, actor=actor
+    )
     return True
 
 

@@ -1,8 +1,8 @@
 """Turnstile: a lock between processes that is fair.
 
-A plain `flock` goes to whoever asks at the right moment, which is mostly the process that has just let it
-go; others starved for up to 3 s. Here the next one already stands at the gate while the present one
-works, so nobody passes twice while another waits.
+A plain `flock` goes to whoever asks at the right moment, which is mostly the process that has just
+let it go; others starved for up to 3 s. Here the next one already stands at the gate while the
+present one works, so nobody passes twice while another waits.
 """
 
 import fcntl
@@ -29,7 +29,10 @@ class Turnstile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         fcntl.flock(self._lock, fcntl.LOCK_UN)
 

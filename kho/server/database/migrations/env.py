@@ -1,4 +1,4 @@
-"""Alembic's entry: it writes SQL, and the caller executes it, so that both dialects need one driver only."""
+"""Alembic's entry: it writes the SQL that its caller executes (one driver for each database)."""
 
 from alembic import context
 

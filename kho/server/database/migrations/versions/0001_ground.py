@@ -72,7 +72,10 @@ def _manifests() -> None:
     op.create_table(
         "manifest_references",
         sa.Column(
-            "manifest_id", Whole, sa.ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True
+            "manifest_id",
+            Whole,
+            sa.ForeignKey("manifests.id", ondelete="CASCADE"),
+            primary_key=True,
         ),
         sa.Column("position", sa.Integer(), primary_key=True),
         sa.Column("digest", Bytewise, nullable=False),
@@ -109,7 +112,9 @@ def _tags() -> None:
         sa.Column("at", Whole, nullable=False),
         sqlite_strict=True,
     )
-    op.create_index("tag_history_repository_id_tag_id_idx", "tag_history", ["repository_id", "tag", "id"])
+    op.create_index(
+        "tag_history_repository_id_tag_id_idx", "tag_history", ["repository_id", "tag", "id"]
+    )
 
 
 def _uploads() -> None:

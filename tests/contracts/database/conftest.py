@@ -1,0 +1,97 @@
+"""Who takes part: a database enrols with a few lines that make an empty one and return its URL."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from kho.server.database.engine import Database
+from kho.server.database.open import migrate, open_database
+from kho.server.database.sqlite_connection import open_file
+from tests.postgres import PostgresMissing, PostgresServer
+
+ENROLLED = ("sqlite", "postgresql")
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for the whole run, with a database `kho` that others are copied from."""
+    if os.environ.get("KHO_TEST_POSTGRES") == "skip":
+        pytest.skip("KHO_TEST_POSTGRES=skip")
+    try:
+        server = PostgresServer()
+    except PostgresMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    with server:
+        migrate(server.create("kho"))
+        yield server
+
+
+@pytest.fixture(params=ENROLLED)
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Every test that asks for a database runs once for each dialect."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def empty_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a schema."""
+    if dialect == "sqlite":
+        yield f"sqlite:///{tmp_path}/kho.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"empty{next(_numbers)}"
+    yield server.create(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with the newest schema and no rows."""
+    if dialect == "sqlite":
+        migrate(f"sqlite:///{tmp_path}/kho.db")
+        yield f"sqlite:///{tmp_path}/kho.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"test{next(_numbers)}"
+    yield server.create(name, template="kho")
+    server.drop(name)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """One worker's database."""
+    opened = await open_database(url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def other(url: str) -> AsyncIterator[Database]:
+    """The same database, opened once more as another worker would."""
+    opened = await open_database(url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def run_sql(url: str, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Run a statement behind the program's back; its rows as text, columns joined by `|`."""
+    if url.startswith("sqlite"):
+        return lambda statement: _run_sqlite(url, statement)
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = url.partition("@/")[2].partition("?")[0]
+    return lambda statement: server.sql(statement, database=name)
+
+
+def _run_sqlite(url: str, statement: str) -> str:
+    connection = open_file(url.removeprefix("sqlite:///"), mode="rw")
+    try:
+        rows = connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+    return "\n".join("|".join(map(str, row)) for row in rows)
