@@ -25,7 +25,9 @@ class Digest:
         """Raise DigestInvalid for anything but lower-case sha256 or sha512."""
         match = _PATTERN.fullmatch(text)
         if match is None:
-            allowed = " or ".join(f"{name}:<{size} hex digits>" for name, size in HEX_LENGTH.items())
+            allowed = " or ".join(
+                f"{name}:<{size} hex digits>" for name, size in HEX_LENGTH.items()
+            )
             raise DigestInvalid(f"not a digest: expected {allowed}", detail=text[:256])
         algorithm, value = match.group(1, 2) if match.group(1) else match.group(3, 4)
         return cls(algorithm, value)

@@ -1,33 +1,33 @@
 """The error codes of the distribution specification, one class each.
 
-    RegistryError
-    ├── UnknownError             500 UNKNOWN
-    ├── Unsupported              405 UNSUPPORTED
-    ├── Unauthorized             401 UNAUTHORIZED
-    ├── Denied                   403 DENIED
-    ├── Unavailable              503 UNAVAILABLE        (Retry-After)
-    ├── InsufficientStorage      507 UNAVAILABLE        disk or database full
-    ├── TooManyRequests          429 TOOMANYREQUESTS    (Retry-After)
-    ├── RequestTimeout           408 BLOB_UPLOAD_INVALID
-    ├── UnsupportedEncoding      415 UNSUPPORTED
-    ├── PreconditionFailed       412 DENIED
-    ├── DigestInvalid            400 DIGEST_INVALID
-    ├── SizeInvalid              400 SIZE_INVALID
-    ├── RangeInvalid             416 RANGE_INVALID
-    ├── NameInvalid              400 NAME_INVALID
-    ├── TagInvalid               400 TAG_INVALID
-    ├── UriTooLong               414 TAG_INVALID
-    ├── PageNumberInvalid        400 PAGINATION_NUMBER_INVALID
-    ├── NameUnknown              404 NAME_UNKNOWN
-    ├── RouteUnknown             404 NAME_UNKNOWN       no such path in the API
-    ├── BlobUnknown              404 BLOB_UNKNOWN
-    ├── BlobUploadUnknown        404 BLOB_UPLOAD_UNKNOWN
-    ├── BlobUploadInvalid        400 BLOB_UPLOAD_INVALID
-    └── ManifestError
-        ├── ManifestUnknown      404 MANIFEST_UNKNOWN
-        ├── ManifestInvalid      400 MANIFEST_INVALID
-        ├── ManifestTooLarge     413 MANIFEST_INVALID
-        └── ManifestBlobUnknown  400 MANIFEST_BLOB_UNKNOWN
+RegistryError
+├── UnknownError             500 UNKNOWN
+├── Unsupported              405 UNSUPPORTED
+├── Unauthorized             401 UNAUTHORIZED
+├── Denied                   403 DENIED
+├── Unavailable              503 UNAVAILABLE        (Retry-After)
+├── InsufficientStorage      507 UNAVAILABLE        disk or database full
+├── TooManyRequests          429 TOOMANYREQUESTS    (Retry-After)
+├── RequestTimeout           408 BLOB_UPLOAD_INVALID
+├── UnsupportedEncoding      415 UNSUPPORTED
+├── PreconditionFailed       412 DENIED
+├── DigestInvalid            400 DIGEST_INVALID
+├── SizeInvalid              400 SIZE_INVALID
+├── RangeInvalid             416 RANGE_INVALID
+├── NameInvalid              400 NAME_INVALID
+├── TagInvalid               400 TAG_INVALID
+├── UriTooLong               414 TAG_INVALID
+├── PageNumberInvalid        400 PAGINATION_NUMBER_INVALID
+├── NameUnknown              404 NAME_UNKNOWN
+├── RouteUnknown             404 NAME_UNKNOWN       no such path in the API
+├── BlobUnknown              404 BLOB_UNKNOWN
+├── BlobUploadUnknown        404 BLOB_UPLOAD_UNKNOWN
+├── BlobUploadInvalid        400 BLOB_UPLOAD_INVALID
+└── ManifestError
+    ├── ManifestUnknown      404 MANIFEST_UNKNOWN
+    ├── ManifestInvalid      400 MANIFEST_INVALID
+    ├── ManifestTooLarge     413 MANIFEST_INVALID
+    └── ManifestBlobUnknown  400 MANIFEST_BLOB_UNKNOWN
 """
 
 import json

@@ -90,7 +90,9 @@ def _media_type(value: dict[str, object], content_type: str | None) -> str:
     if stated is not None and not isinstance(stated, str):
         raise JsonRefused("mediaType is not a string")
     if announced in media_types.SCHEMA_1 or value.get("schemaVersion") == 1:
-        raise JsonRefused("Docker schema 1 is not supported: push the image again with a current client")
+        raise JsonRefused(
+            "Docker schema 1 is not supported: push the image again with a current client"
+        )
     if announced in media_types.MANIFESTS:
         if stated is not None and stated != announced:
             raise JsonRefused(f"mediaType {stated[:128]!a} differs from Content-Type {announced!a}")

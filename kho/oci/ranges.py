@@ -10,7 +10,9 @@ from kho.oci.errors import PageNumberInvalid, RangeInvalid
 
 # 19 digits hold every file offset and bound the work of int().
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.ASCII)
-_CHUNK: Final = re.compile(r"(?:bytes )?([0-9]{1,19})-([0-9]{1,19})(?:/(?:\*|[0-9]{1,19}))?", re.ASCII)
+_CHUNK: Final = re.compile(
+    r"(?:bytes )?([0-9]{1,19})-([0-9]{1,19})(?:/(?:\*|[0-9]{1,19}))?", re.ASCII
+)
 _COUNT: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 

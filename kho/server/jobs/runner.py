@@ -32,6 +32,6 @@ async def _repeat(resources: Resources, job: Job) -> None:
         try:
             done = await job.run(resources)
         except Exception as error:  # noqa: BLE001  the next round may fare better
-            telemetry.log_exception("job failed", error, job=job.name)
+            telemetry.log_failure("job failed", error, job=job.name)
         else:
             telemetry.log_event("job done", level="debug", job=job.name, count=done)

@@ -6,7 +6,9 @@ from kho.server.database import blobs as rows
 from kho.server.database import repositories
 from kho.server.database.engine import Transaction
 from kho.server.resources import Resources
-from kho.server.storage.interface import BlobReader as BlobReader  # for the door
+from kho.server.storage.interface import BlobReader
+
+__all__ = ["BlobReader", "adopt", "delete", "mount", "read", "size"]
 
 
 def _unknown(digest: Digest) -> BlobUnknown:
@@ -36,9 +38,7 @@ async def adopt(tx: Transaction, repository: str, digest: Digest, length: int) -
     await rows.link(tx, await repositories.ensure(tx, repository), digest)
 
 
-async def mount(
-    resources: Resources, repository: str, digest: Digest, source: str | None
-) -> bool:
+async def mount(resources: Resources, repository: str, digest: Digest, source: str | None) -> bool:
     """Link a blob that `source`, or any repository, holds; False when there is none.
 
     Whether the caller may read `source` is the door's question.

@@ -1,6 +1,6 @@
 """Manifests: check and store, find, delete, list referrers.
 
-    PUT ─► bytes hashed ─► parsed ─► one transaction: every reference is here, row, tags ─► 201
+PUT ─► bytes hashed ─► parsed ─► one transaction: every reference is here, row, tags ─► 201
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ from kho.server.database import manifests as rows
 from kho.server.database.engine import Transaction
 from kho.server.database.manifests import ManifestRow, NewManifest, ReferrerRow
 from kho.server.resources import Resources
+
+__all__ = ["Push", "ReferrerRow", "Stored", "delete", "find", "put", "referrers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ async def referrers(
     repository: str,
     subject: Digest,
     artifact_types: Sequence[str],
+    *,
     after: str | None,
     limit: int,
 ) -> list[ReferrerRow]:

@@ -23,12 +23,15 @@ from kho.oci.digest import Digest
 from kho.oci.errors import DigestInvalid, InsufficientStorage, RegistryError, Unavailable
 from kho.oci.hashing import Hasher, new_hasher, resume_hasher
 from kho.server.storage.interface import Checkpoint, UploadBusy, UploadMissing
+from kho.server.storage.writeback import start_writeback
 
 T = TypeVar("T")
 
 CHUNK: Final = 128 * 1024
 # Small enough to stay in the processor's cache between receive, hash and write.
 BATCH: Final = 1024 * 1024
+# So much is written before the disk is asked to start on it.
+WRITEBACK: Final = 8 * 1024 * 1024
 REHASH: Final = 1024 * 1024
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PRIVATE_FILE: Final = 0o600
@@ -40,7 +43,9 @@ def as_registry_error(error: OSError) -> RegistryError:
     """Name what the disk said: full is 507, anything else 503."""
     if error.errno in _FULL:
         return InsufficientStorage("the registry's storage is full")
-    return Unavailable(f"the registry's storage failed: {errno.errorcode.get(error.errno or 0, 'unknown')}")
+    return Unavailable(
+        f"the registry's storage failed: {errno.errorcode.get(error.errno or 0, 'unknown')}"
+    )
 
 
 class _Threads:
@@ -101,6 +106,7 @@ class FileWriter:
         self._fd = fd
         self._taken = size
         self._written = size
+        self._started = size
         self._cut = os.fstat(fd).st_size > size
         self._hasher = hasher
         self._batch: list[bytes] = []
@@ -140,6 +146,9 @@ class FileWriter:
             self._hasher.update(chunk)
             _write_all(self._fd, chunk, self._written)
             self._written += len(chunk)
+        if self._written - self._started >= WRITEBACK:
+            start_writeback(self._fd, self._started, self._written - self._started)
+            self._started = self._written
 
     def _flush(self, batch: list[bytes]) -> Checkpoint:
         self._drain(batch)
@@ -180,13 +189,20 @@ class FileWriter:
             )
         os.fsync(self._fd)
         target = self._storage.blob_path(digest)
+        while not self._renamed(target):
+            if not self._path.exists():
+                raise UploadMissing  # cancelled meanwhile
+        fsync_folder(target.parent)
+        return self._written
+
+    def _renamed(self, target: Path) -> bool:
+        """Rename; False when the file is gone, or a deletion took the folder just made."""
         make_folders(target.parent, self._storage.blobs)
         try:
             os.rename(self._path, target)
-        except FileNotFoundError as error:
-            raise UploadMissing from error  # cancelled meanwhile
-        fsync_folder(target.parent)
-        return self._written
+        except FileNotFoundError:
+            return False
+        return True
 
     async def abort(self) -> None:
         """Let go; the caller's last checkpoint stands."""
@@ -365,7 +381,7 @@ class FilesystemStorage:
         def find() -> list[str]:
             limit = time.time() - older_than_seconds
             with os.scandir(self.uploads) as entries:
-                return [entry.name for entry in entries if entry.stat().st_mtime < limit]
+                return [entry.name for entry in entries if _touched(entry) < limit]
 
         return await self.threads.run(find)
 
@@ -387,6 +403,14 @@ class FilesystemStorage:
     async def close(self) -> None:
         """End the threads."""
         self.threads.close()
+
+
+def _touched(entry: os.DirEntry[str]) -> float:
+    """When the file was written last; now, when it went away meanwhile."""
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _lock(fd: int, path: Path) -> None:

@@ -86,9 +86,7 @@ class BlobStorage(Protocol):
     async def create(self, upload_id: str, algorithm: str) -> BlobWriter:
         """Start the session `upload_id`, hashing with `algorithm`."""
 
-    async def resume(
-        self, upload_id: str, algorithm: str, checkpoint: Checkpoint
-    ) -> BlobWriter:
+    async def resume(self, upload_id: str, algorithm: str, checkpoint: Checkpoint) -> BlobWriter:
         """Go on at a checkpoint; the first write cuts off any later bytes.
 
         Raises UploadMissing, UploadBusy. Once it returns no other writer can hold the session, so

@@ -1,7 +1,7 @@
 """Routes, authorisation, errors and middleware: one ASGI application.
 
-    request ─► Observation ─► match ─► auth.require ─► handler ─► send
-                                            └── any RegistryError ─► errors.render ─┘
+request ─► Observation ─► match ─► auth.require ─► handler ─► send
+                                        └── any RegistryError ─► errors.render ─┘
 """
 
 import asyncio
@@ -9,7 +9,13 @@ import contextlib
 from contextlib import AsyncExitStack
 from typing import Final
 
-from kho.oci.errors import RegistryError, RouteUnknown, UnknownError, Unsupported
+from kho.oci.errors import (
+    BlobUploadInvalid,
+    RegistryError,
+    RouteUnknown,
+    UnknownError,
+    Unsupported,
+)
 from kho.server import telemetry
 from kho.server.config import Config
 from kho.server.jobs import runner
@@ -26,6 +32,8 @@ from kho.server.web.streaming import ClientGone, send_blob, send_response
 # reads still sees the answer.
 DRAIN_BYTES: Final = 1024 * 1024
 DRAIN_SECONDS: Final = 2.0
+# What logs and metrics say of a request whose client went away, as nginx does.
+CLIENT_LEFT: Final = 499
 
 
 class App:
@@ -62,10 +70,13 @@ class App:
         except RegistryError as error:
             answer = await _refuse(request, error)
         except BodyCut:
-            observation.status = 499
+            # The client may have closed only its half: tell it. The log says that it left.
+            cut = BlobUploadInvalid("the request's body ended before it was whole")
+            await send_response(send, _closing(errors.render(cut)), head=head)
+            observation.status = CLIENT_LEFT
             return
         except Exception as error:  # noqa: BLE001  the last resort: nothing of it is shown
-            telemetry.log_exception("request failed", error, request_id=observation.request_id)
+            telemetry.log_failure("request failed", error, request_id=observation.request_id)
             failed = UnknownError("internal error", detail={"request": observation.request_id})
             answer = await _refuse(request, failed)
         if isinstance(answer, Response):
@@ -77,7 +88,7 @@ class App:
             telemetry.log_event("answer cut", reason=str(error), request_id=observation.request_id)
             raise
         except RegistryError as error:
-            telemetry.log_exception("blob unreadable", error, request_id=observation.request_id)
+            telemetry.log_failure("blob unreadable", error, request_id=observation.request_id)
             raise
 
     async def _handle(self, request: Request, observation: Observation) -> Response | BlobResponse:
@@ -92,7 +103,7 @@ class App:
         observation.route = route.name
         request.values = convert(parts)
         auth.require(request.principal, route.action, request.values.name or None)
-        assert self.resources is not None  # noqa: S101  the lifespan has opened them
+        assert self.resources is not None
         return await route.handler(self.resources, request)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -101,10 +112,12 @@ class App:
                 message = await receive()
                 if message["type"] == "lifespan.startup":
                     try:
-                        self.resources = await stack.enter_async_context(open_resources(self.config))
+                        self.resources = await stack.enter_async_context(
+                            open_resources(self.config)
+                        )
                         await stack.enter_async_context(runner.run_jobs(self.resources))
                     except Exception as error:  # noqa: BLE001  told to the server, which stops
-                        telemetry.log_exception("cannot start", error)
+                        telemetry.log_failure("cannot start", error)
                         await send({"type": "lifespan.startup.failed", "message": str(error)})
                         return
                     await send({"type": "lifespan.startup.complete"})
@@ -115,16 +128,20 @@ class App:
 
 def _not_allowed(methods: dict[str, Route]) -> Unsupported:
     allow = ", ".join(sorted(methods))
-    return Unsupported(
-        f"method not allowed here; allowed: {allow}", headers=(("Allow", allow),)
-    )
+    return Unsupported(f"method not allowed here; allowed: {allow}", headers=(("Allow", allow),))
 
 
 async def _refuse(request: Request, error: RegistryError) -> Response:
     """Render; take a bounded rest of the body, and close the connection when there is more."""
     response = errors.render(error)
     if request.has_body and not request.body_done and not await _drained(request):
-        response.headers.append((b"connection", b"close"))
+        return _closing(response)
+    return response
+
+
+def _closing(response: Response) -> Response:
+    """Tell client and server that the connection ends here."""
+    response.headers.append((b"connection", b"close"))
     return response
 
 

@@ -10,5 +10,7 @@ def render(error: RegistryError) -> Response:
     """The OCI error body with its status and headers."""
     body = error.body()
     headers = [_JSON, (b"content-length", b"%d" % len(body))]
-    headers += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in error.headers]
+    headers += [
+        (name.lower().encode("ascii"), value.encode("ascii")) for name, value in error.headers
+    ]
     return Response(error.status, headers, body)

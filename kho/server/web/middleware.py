@@ -21,14 +21,9 @@ class Observation:
         self.received = 0
         self.sent = 0
         self.started = time.perf_counter()
-        self.request_id = telemetry.request_id_of(self._header(b"x-request-id"))
+        offered = next((value for key, value in scope["headers"] if key == b"x-request-id"), None)
+        self.request_id = telemetry.request_id(offered)
         metrics.request_started()
-
-    def _header(self, name: bytes) -> str:
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value, "latin-1")
-        return ""
 
     def wrap_send(self, send: Send) -> Send:
         """Count what goes out; add the headers that every answer has."""
@@ -60,15 +55,12 @@ class Observation:
         method = self.scope["method"]
         metrics.request_ended()
         metrics.observe_request(self.route, method, self.status, seconds, self.received, self.sent)
-        client = self.scope.get("client")
         telemetry.log_access(
-            method=method,
-            path=self.scope["path"],
+            scope=self.scope,
+            route=self.route,
             status=self.status,
             seconds=seconds,
             received=self.received,
             sent=self.sent,
-            remote=client[0] if client else "",
-            user_agent=self._header(b"user-agent"),
             request_id=self.request_id,
         )

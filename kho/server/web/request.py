@@ -55,9 +55,20 @@ class Values:
 class Request:
     """One request. The body can be read once."""
 
-    __slots__ = ("_headers", "_query", "body_done", "config", "principal", "receive", "scope", "values")
+    __slots__ = (
+        "_headers",
+        "_query",
+        "body_done",
+        "config",
+        "principal",
+        "receive",
+        "scope",
+        "values",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, config: Config, principal: Principal) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, config: Config, principal: Principal
+    ) -> None:
         self.scope = scope
         self.receive = receive
         self.config = config
@@ -115,6 +126,8 @@ class Request:
         """
         if self.header(b"content-encoding") not in (None, "identity"):
             raise UnsupportedEncoding("request bodies must not be compressed")
+        if self.header(b"transfer-encoding") and self.header(b"content-length"):
+            raise BlobUploadInvalid("Content-Length and Transfer-Encoding exclude each other")
         http = self.config.http
         clock = asyncio.get_running_loop().time
         started, total, expected = clock(), 0, self.content_length

@@ -90,16 +90,18 @@ def match(path: str) -> tuple[str, dict[str, str]] | None:
         return fixed, {}
     if not path.startswith("/v2/"):
         return None
-    head, _, last = path[4:].rpartition("/")
-    before, _, noun = head.rpartition("/")
-    if noun in _NOUNS and not (noun == "blobs" and last == "uploads") and before:
+    head, _, last = path[len("/v2/") :].rpartition("/")
+    name, _, noun = head.rpartition("/")
+    if noun == "uploads" and name.endswith("/blobs"):
+        name = name.removesuffix("/blobs")
+        found = (_UPLOAD, {"name": name, "upload": last}) if last else (_UPLOADS, {"name": name})
+    elif (noun, last) == ("blobs", "uploads"):
+        found = _UPLOADS, {"name": name}
+    elif (noun, last) == ("tags", "list"):
+        found = _TAGS, {"name": name}
+    elif noun in _NOUNS:
         template, part = _NOUNS[noun]
-        return template, {"name": before, part: last}
-    if noun == "uploads" and before.endswith("/blobs"):
-        name = before[: -len("/blobs")]
-        return (_UPLOAD, {"name": name, "upload": last}) if last else (_UPLOADS, {"name": name})
-    if noun == "blobs" and before:
-        return _UPLOADS, {"name": before}
-    if noun == "tags" and last == "list" and before:
-        return _TAGS, {"name": before}
-    return None
+        found = template, {"name": name, part: last}
+    else:
+        return None
+    return found if name else None

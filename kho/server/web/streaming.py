@@ -20,7 +20,9 @@ class ClientGone(Exception):
 
 async def send_response(send: Send, response: Response, *, head: bool) -> None:
     """Send an answer that is in memory."""
-    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+    await send(
+        {"type": "http.response.start", "status": response.status, "headers": response.headers}
+    )
     body = b"" if head else response.body
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -45,7 +47,11 @@ async def send_blob(
 async def _stream(receive: Receive, send: Send, response: BlobResponse, config: Config) -> None:
     gone = asyncio.create_task(_watch(receive))
     try:
-        start = {"type": "http.response.start", "status": response.status, "headers": response.headers}
+        start = {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": response.headers,
+        }
         await send(start)
         await _pieces(send, response, config, gone)
     finally:

@@ -17,12 +17,12 @@ PAGE_BYTES: Final = 2 * 1024 * 1024
 async def page(resources: Resources, request: Request) -> Response:
     """Always 200 with an index, empty for an unknown digest or repository."""
     digest = request.values.digest
-    assert digest is not None  # noqa: S101  the template has it
+    assert digest is not None
     types = [kind for kind in request.query_all("artifactType") if kind]
     limit = max(1, parse_count(request.query("n"), PAGE, PAGE))
     after = request.query("last")
     name = request.values.name
-    rows = await manifests.referrers(resources, name, digest, types, after, limit + 1)
+    rows = await manifests.referrers(resources, name, digest, types, after=after, limit=limit + 1)
     entries: list[bytes] = []
     size = 0
     for row in rows[:limit]:
