@@ -1,0 +1,1 @@
+"""Side-by-side measurements of Kho and other registries, alternating in one run."""

@@ -1,0 +1,114 @@
+"""What one timed run yields, and the figures that are read from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.meter import Usage
+from bench.settings import GIB, MIB
+
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the load generator did: things and bytes in so many seconds; latencies in seconds."""
+
+    count: int
+    seconds: float
+    size: int = 0
+    p50: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One timed run: the work that was done and what it cost."""
+
+    work: Work
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number read from a sample; `goal` is the ratio first peer to other that is wanted."""
+
+    name: str
+    unit: str
+    better: Better
+    value: Callable[[Sample], float | None] = field(repr=False)
+    goal: float | None = None
+    drawn: bool = False
+
+
+def rate(unit: str, *, goal: float | None = None) -> Figure:
+    """How many a second, as the main figure."""
+    return Figure(
+        "rate",
+        unit,
+        "higher",
+        lambda sample: sample.work.count / sample.work.seconds,
+        goal,
+        drawn=True,
+    )
+
+
+def throughput(*, goal: float | None = None) -> Figure:
+    """MiB a second, as the main figure."""
+    value = _throughput
+    return Figure("throughput", "MiB/s", "higher", value, goal, drawn=True)
+
+
+def seconds(*, goal: float | None = None) -> Figure:
+    """Seconds for one, as the main figure."""
+    return Figure(
+        "time",
+        "s",
+        "lower",
+        lambda sample: sample.work.seconds / sample.work.count,
+        goal,
+        drawn=True,
+    )
+
+
+def cpu_per_gib(*, goal: float | None = None, drawn: bool = False) -> Figure:
+    """Server CPU seconds for a GiB of bodies."""
+    return Figure("server CPU", "s/GiB", "lower", _cpu_per_gib, goal, drawn)
+
+
+def cpu_each(*, goal: float | None = None) -> Figure:
+    """Server CPU microseconds for one request, push or image."""
+    return Figure(
+        "server CPU",
+        "us each",
+        "lower",
+        lambda sample: sample.usage.server_cpu * 1e6 / sample.work.count,
+        goal,
+    )
+
+
+def memory(name: str = "peak memory", *, goal: float | None = None, drawn: bool = False) -> Figure:
+    """Peak proportional memory of the server's tree."""
+    return Figure(name, "MiB", "lower", lambda sample: sample.usage.peak_memory / MIB, goal, drawn)
+
+
+def p50() -> Figure:
+    """Median latency."""
+    return Figure("p50", "ms", "lower", lambda sample: _milliseconds(sample.work.p50))
+
+
+def p99(*, goal: float | None = None) -> Figure:
+    """Latency that 99 of 100 stay under."""
+    return Figure("p99", "ms", "lower", lambda sample: _milliseconds(sample.work.p99), goal)
+
+
+def _throughput(sample: Sample) -> float:
+    return sample.work.size / MIB / sample.work.seconds
+
+
+def _cpu_per_gib(sample: Sample) -> float:
+    return sample.usage.server_cpu / (sample.work.size / GIB)
+
+
+def _milliseconds(value: float | None) -> float | None:
+    return None if value is None else value * 1000

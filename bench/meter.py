@@ -1,0 +1,116 @@
+"""What a server spends while a timed part runs, and what everything else on the machine does."""
+
+import resource
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from bench import processes
+
+SAMPLES_A_SECOND = 20
+RESCAN_AFTER = 10
+GROWN = 1.01
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds of the server, the load generator and everything else; peak memory in bytes."""
+
+    seconds: float
+    server_cpu: float
+    loader_cpu: float
+    other_cpu: float
+    peak_memory: int
+
+
+class Meter:
+    """Measures from `with` to its end; the usage is there afterwards."""
+
+    def __init__(self, root: Callable[[], int | None]) -> None:
+        self._root = root
+        self._memory = MemoryWatch(root)
+        self.usage: Usage | None = None
+
+    def __enter__(self) -> Self:
+        self._memory.start()
+        self._server, self._loader = self._server_cpu(), _loader_cpu()
+        self._busy, self._start = processes.machine_busy_seconds(), time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        seconds = time.perf_counter() - self._start
+        busy = processes.machine_busy_seconds() - self._busy
+        server, loader = self._server_cpu() - self._server, _loader_cpu() - self._loader
+        peak = self._memory.stop()
+        self.usage = Usage(seconds, server, loader, max(0.0, busy - server - loader), peak)
+
+    def _server_cpu(self) -> float:
+        root = self._root()
+        return 0.0 if root is None else processes.cpu_seconds(root)
+
+
+class MemoryWatch(threading.Thread):
+    """Looks at the resident memory 20 times a second, takes the exact figure at each new peak.
+
+    The exact one (PSS) costs a millisecond a process: on few cores the server would miss it.
+    """
+
+    def __init__(self, root: Callable[[], int | None]) -> None:
+        super().__init__(name="memory", daemon=True)
+        self._root = root
+        self._ended = threading.Event()
+        self._pids: tuple[int, ...] = ()
+        self._highest = 0
+        self._peak = 0
+
+    def run(self) -> None:
+        """Look until told to stop."""
+        count = 0
+        while not self._ended.wait(1 / SAMPLES_A_SECOND):
+            self._look(rescan=count % RESCAN_AFTER == 0)
+            count += 1
+
+    def stop(self) -> int:
+        """The highest sum seen, in bytes; at least one look is taken."""
+        self._ended.set()
+        self.join(timeout=5)
+        self._look(rescan=True)
+        return self._peak
+
+    def _look(self, *, rescan: bool) -> None:
+        root = self._root()
+        if root is None:
+            return
+        if rescan:
+            self._pids = tuple(stat.pid for stat in processes.tree(root))
+        resident = processes.resident(self._pids)
+        if resident > self._highest * GROWN:
+            self._highest = resident
+            self._peak = max(self._peak, processes.proportional(self._pids))
+
+
+def wait_until_quiet(limit: float) -> None:
+    """Wait until nothing keeps a quarter of a core busy, at most `limit` seconds."""
+    end = time.monotonic() + limit
+    window = 0.4
+    while time.monotonic() < end:
+        before = processes.machine_busy_seconds()
+        time.sleep(window)
+        if processes.machine_busy_seconds() - before < window / 4:
+            return
+
+
+def _loader_cpu() -> float:
+    spent = 0.0
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(who)
+        spent += used.ru_utime + used.ru_stime
+    return spent

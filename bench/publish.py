@@ -1,0 +1,55 @@
+"""Puts a run into docs/: the figures, the picture, the table between its two marks."""
+
+import json
+from pathlib import Path
+
+from bench.chart import chart
+from bench.programs import ROOT
+from bench.results import Report
+from bench.table import markdown, rows
+
+DOCS = ROOT / "docs"
+BEGIN = "<!-- figures: written by make bench ARGS=--publish -->"
+END = "<!-- end of figures -->"
+
+
+def write_json(report: Report, path: Path) -> None:
+    """All samples and all lines."""
+    path.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+
+
+def publish(report: Report) -> tuple[Path, ...]:
+    """Write the three files, return their paths; the page must have its two marks."""
+    page, picture, data = (DOCS / f"performance.{kind}" for kind in ("md", "svg", "json"))
+    page.write_text(with_figures(page.read_text(), figures_of(report)))
+    picture.write_text(chart(report))
+    write_json(report, data)
+    return page, picture, data
+
+
+def figures_of(report: Report) -> str:
+    """Date, machine, versions, the table and the notes, in Markdown."""
+    machine = report.machine
+    where = (
+        f"Run of {report.date}: {machine.cores} cores ({machine.processor}), "
+        f"{machine.memory_gib:g} GiB, {machine.kernel}, Python {machine.python}, "
+        f"data on {report.filesystem}; {report.workers} workers of khod; "
+        f"medians of {report.settings.repeats} runs."
+    )
+    facts = [
+        where,
+        "",
+        *(f"- {peer.title}: `{peer.version}`" for peer in report.peers),
+        *(f"- {note}" for note in report.notes),
+        "",
+    ]
+    return "\n".join([*facts, markdown(rows(report.lines, report.peers))])
+
+
+def with_figures(page: str, figures: str) -> str:
+    """The page with everything between its marks replaced."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the page has lost the marks between which the figures stand")
+    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"

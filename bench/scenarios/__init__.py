@@ -1,0 +1,105 @@
+"""THE SCENARIO TABLE: what is measured, in the order in which it is shown."""
+
+from functools import partial
+
+from bench import figures
+from bench.figures import Figure
+from bench.peers import READ, WRITE
+from bench.scenarios import image_pushes, requests, starts, transfers
+from bench.scenarios.scenario import Prepare, Scenario
+from bench.settings import MIB, BlobLoad, Settings
+
+PUSH = "Push, one stream"
+PULL = "Pull, one stream"
+IMAGES = "Small images"
+REQUESTS = "Requests"
+START = "Start and idle"
+
+# Bodies from this size on are told in MiB/s and CPU s/GiB, smaller ones in pieces a second.
+LARGE = MIB
+HUGE = 1024 * MIB
+
+
+def scenarios(settings: Settings) -> tuple[Scenario, ...]:
+    """Every row; the goals are ratios to distribution."""
+    clients = settings.image_clients
+    return (
+        *(_push(load) for load in settings.blobs),
+        *(_push_chunked(load) for load in settings.blobs[2:3]),
+        *(_pull(load) for load in settings.blobs),
+        _images("distinct", f"{clients} clients, a repository each", image_pushes.distinct, 2.5),
+        _images("shared", f"{clients} clients, one repository", image_pushes.shared, None),
+        _rate("manifest-tag", "manifest GET by tag", requests.manifest_by_tag, 2.5),
+        _rate("manifest-digest", "manifest GET by digest", requests.manifest_by_digest, 2.0),
+        _rate("blob-head", "blob HEAD", requests.blob_head, 2.5, needs=()),
+        _rate("blob-get", "GET of a 1 KiB blob", requests.blob_get, 5.0),
+        _rate("tags", f"list of {settings.listed_tags} tags", requests.tags_list, 2.5),
+        Scenario("start", "cold start", START, starts.start, _start_figures()),
+    )
+
+
+def _push(load: BlobLoad) -> Scenario:
+    prepare = partial(transfers.push, load=load)
+    return Scenario(
+        f"push-{load.key}", f"push {load.label}", PUSH, prepare, _push_figures(load), WRITE
+    )
+
+
+def _push_chunked(load: BlobLoad) -> Scenario:
+    """The form in which docker sends a layer: in chunks of 32 KiB, its length unknown."""
+    prepare = partial(transfers.push, load=load, chunked=True)
+    title = f"push {load.label}, chunked coding"
+    return Scenario(f"push-{load.key}-chunked", title, PUSH, prepare, _push_figures(load), WRITE)
+
+
+def _pull(load: BlobLoad) -> Scenario:
+    prepare = partial(transfers.pull, load=load)
+    return Scenario(
+        f"pull-{load.key}", f"pull {load.label}", PULL, prepare, _pull_figures(load), READ
+    )
+
+
+def _push_figures(load: BlobLoad) -> tuple[Figure, ...]:
+    if load.size < LARGE:
+        return figures.rate("pushes/s"), figures.p99(), figures.cpu_each()
+    if load.size < HUGE:
+        return figures.throughput(), figures.cpu_per_gib(), figures.memory()
+    cpu = figures.cpu_per_gib(goal=0.8, drawn=True)
+    return figures.seconds(goal=0.6), cpu, figures.memory()
+
+
+def _pull_figures(load: BlobLoad) -> tuple[Figure, ...]:
+    if load.size < LARGE:
+        return figures.rate("pulls/s"), figures.p99(), figures.cpu_each()
+    if load.size < HUGE:
+        return figures.throughput(), figures.cpu_per_gib(), figures.memory()
+    cpu = figures.cpu_per_gib(goal=0.9, drawn=True)
+    return figures.throughput(goal=1.0), cpu, figures.memory()
+
+
+def _images(key: str, title: str, prepare: Prepare, goal: float | None) -> Scenario:
+    read = (
+        figures.rate("images/s", goal=goal),
+        figures.p50(),
+        figures.p99(),
+        figures.cpu_each(),
+        figures.memory(),
+    )
+    return Scenario(f"images-{key}", title, IMAGES, prepare, read, WRITE)
+
+
+def _rate(
+    key: str, title: str, prepare: Prepare, goal: float, needs: tuple[str, ...] = ("wrk",)
+) -> Scenario:
+    read = (
+        figures.rate("requests/s", goal=goal),
+        figures.p50(),
+        figures.p99(goal=1.0),
+        figures.cpu_each(),
+        figures.memory(),
+    )
+    return Scenario(key, title, REQUESTS, prepare, read, READ, needs)
+
+
+def _start_figures() -> tuple[Figure, ...]:
+    return figures.seconds(), figures.memory("idle memory", drawn=True)

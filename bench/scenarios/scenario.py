@@ -1,0 +1,42 @@
+"""A scenario: what is prepared, what is timed, which figures are read; and the place it runs in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.figures import Figure, Work
+from bench.payloads import Payloads
+from bench.peers import READ
+from bench.server import Server
+from bench.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One running server and what a scenario may use beside it."""
+
+    server: Server
+    settings: Settings
+    payloads: Payloads
+    scratch: Path
+
+
+# The timed part itself.
+Timed = Callable[[], Work]
+# Called before each round with its number, untimed: makes new data, opens connections.
+Stage = Callable[[int], Timed]
+# Called once for each server, untimed: fills it.
+Prepare = Callable[[Site], Stage]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row of the scenario table; `needs` are programs that must be installed."""
+
+    key: str
+    title: str
+    group: str
+    prepare: Prepare
+    figures: tuple[Figure, ...]
+    ability: str = READ
+    needs: tuple[str, ...] = ()

@@ -1,0 +1,63 @@
+"""How much is measured: sizes, counts and seconds of a full and of a quick run."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class BlobLoad:
+    """Blobs of one size: how many are moved in one timed run."""
+
+    key: str
+    label: str
+    size: int
+    pushes: int
+    pulls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The amounts of one run; `warm_up` and `rate_seconds` are seconds of load."""
+
+    repeats: int
+    blobs: tuple[BlobLoad, ...]
+    image_clients: int
+    images_per_client: int
+    connections: int
+    rate_seconds: int
+    warm_up: int
+    listed_tags: int
+
+
+FULL = Settings(
+    repeats=3,
+    blobs=(
+        BlobLoad("1k", "1 KiB", KIB, 300, 2000),
+        BlobLoad("1m", "1 MiB", MIB, 64, 400),
+        BlobLoad("100m", "100 MiB", 100 * MIB, 3, 10),
+        BlobLoad("1g", "1 GiB", GIB, 1, 2),
+    ),
+    image_clients=8,
+    images_per_client=60,
+    connections=32,
+    rate_seconds=5,
+    warm_up=1,
+    listed_tags=100,
+)
+QUICK = Settings(
+    repeats=2,
+    blobs=(
+        BlobLoad("1k", "1 KiB", KIB, 50, 200),
+        BlobLoad("1m", "1 MiB", MIB, 10, 40),
+        BlobLoad("16m", "16 MiB", 16 * MIB, 2, 4),
+    ),
+    image_clients=8,
+    images_per_client=5,
+    connections=32,
+    rate_seconds=1,
+    warm_up=1,
+    listed_tags=100,
+)

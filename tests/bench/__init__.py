@@ -1,0 +1,1 @@
+"""The pure parts of the benchmark: figures, tables, pictures, and what other programs print."""

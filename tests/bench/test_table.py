@@ -1,0 +1,70 @@
+"""The table on the terminal and in Markdown."""
+
+import pytest
+
+from bench.publish import BEGIN, END, figures_of, with_figures
+from bench.table import markdown, number, plain, rows
+from tests.bench import samples
+
+
+@pytest.mark.parametrize(
+    "value,expected",
+    [
+        (12345.6, "12,346"),
+        (123.4, "123"),
+        (12.34, "12.3"),
+        (1.234, "1.23"),
+        (0.1234, "0.12"),
+        (0.01234, "0.0123"),
+    ],
+)
+def test_numbers_have_three_figures(value: float, expected: str) -> None:
+    assert number(value) == expected
+
+
+def test_rows() -> None:
+    head, seconds, cpu, *_ = rows(samples.run_lines(), samples.PEERS)
+    assert head[:4] == ["scenario", "figure", "Kho", "distribution v3.1.1"]
+    assert seconds == [
+        "push 1 GiB",
+        "time, s",
+        "3.00",
+        "2.50",
+        "1.20x",
+        "worse",
+        "<= 0.6x missed",
+        "0%",
+    ]
+    assert cpu[0] == ""
+    assert cpu[6] == "<= 0.8x met"
+
+
+def test_goals_are_those_against_distribution_only() -> None:
+    swapped = tuple(reversed(samples.PEERS))
+    assert all(row[6] == "" for row in rows(samples.run_lines(), swapped)[1:])
+
+
+def test_plain_columns_are_flush() -> None:
+    lines = plain(rows(samples.run_lines(), samples.PEERS)).splitlines()
+    assert set(lines[1]) == {"-"}
+    assert {len(line) for line in lines} == {len(lines[0])}
+
+
+def test_markdown_has_as_many_cells_in_every_row() -> None:
+    lines = markdown(rows(samples.run_lines(), samples.PEERS)).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[1].startswith("| --- | --- | --:")
+
+
+def test_figures_replace_what_stands_between_the_marks() -> None:
+    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    once = with_figures(page, figures_of(samples.report()))
+    assert once.startswith("before\n")
+    assert once.endswith("after\n")
+    assert "old" not in once
+    assert with_figures(once, figures_of(samples.report())) == once
+
+
+def test_a_page_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="marks"):
+        with_figures("nothing here", "figures")
