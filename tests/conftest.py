@@ -1,6 +1,13 @@
-"""What all tests share: how Hypothesis searches."""
+"""What all tests share: how Hypothesis searches, a PostgreSQL server, marks."""
 
+import os
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from kho.server.database.open import migrate
+from tests.postgres import PostgresMissing, PostgresServer
 
 # No deadline: a slow machine is not a mistake. No database: a run leaves nothing behind.
 settings.register_profile(
@@ -11,3 +18,22 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("kho")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks."""
+    config.addinivalue_line("markers", "settings(**by_key): settings of the registry under test")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for the whole run, with a database `kho` that others are copied from."""
+    if os.environ.get("KHO_TEST_POSTGRES") == "skip":
+        pytest.skip("KHO_TEST_POSTGRES=skip")
+    try:
+        server = PostgresServer()
+    except PostgresMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    with server:
+        migrate(server.create("kho"))
+        yield server

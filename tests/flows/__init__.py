@@ -1,0 +1,1 @@
+"""Whole requests through the application, one test per user story."""
