@@ -200,6 +200,9 @@ def test_M2_duplicate_keys() -> None:
         image(annotations={"a": 1}),
         image(annotations={"a": None}),
         image(artifactType=7),
+        image(artifactType="text/é"),
+        image(artifactType="text/a\r\nb"),
+        index(artifactType="text/" + "x" * 251),
     ],
 )
 def test_fields_of_the_wrong_kind(value: Json) -> None:
@@ -212,6 +215,9 @@ def test_fields_of_the_wrong_kind(value: Json) -> None:
         {"mediaType": None},
         {"mediaType": ""},
         {"mediaType": 1},
+        {"mediaType": "text/é"},
+        {"mediaType": "text/\0"},
+        {"mediaType": "text/" + "x" * 251},
         {"digest": None},
         {"digest": 1},
         {"digest": "sha256:abc"},
