@@ -121,7 +121,8 @@ class Exchange:
 
     async def taken(self) -> None:
         """Wait until the application has taken everything that was sent."""
-        while not self._incoming.empty():
+        assert self._task is not None
+        while not self._incoming.empty() and not self._task.done():
             await asyncio.sleep(0)
 
     async def finished(self) -> None:

@@ -17,6 +17,7 @@ from kho.oci.errors import (
     BlobUploadUnknown,
     DigestInvalid,
     RangeInvalid,
+    RequestTimeout,
     SizeInvalid,
     Unavailable,
 )
@@ -169,7 +170,7 @@ async def _receive(
             await writer.write(chunk)
             if writer.size - row.size >= CHECKPOINT:
                 row = await _save(resources, row, await writer.checkpoint())
-    except BodyCut:
+    except (BodyCut, RequestTimeout):
         await _save(resources, row, await writer.pause())
         raise
     if stop is not None and writer.size != stop:

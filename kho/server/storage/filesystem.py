@@ -318,6 +318,8 @@ class FilesystemStorage:
         try:
             fd = os.open(path, flags, _PRIVATE_FILE)
         except FileNotFoundError as error:
+            if not checkpoint.size:
+                raise  # not the session, the folder is gone
             raise UploadMissing from error
         try:
             _lock(fd, path)

@@ -11,7 +11,9 @@ from typing import Final
 
 from kho.oci.errors import (
     BlobUploadInvalid,
+    ManifestTooLarge,
     RegistryError,
+    RequestTimeout,
     RouteUnknown,
     UnknownError,
     Unsupported,
@@ -32,6 +34,7 @@ from kho.server.web.streaming import ClientGone, send_blob, send_response
 # reads still sees the answer.
 DRAIN_BYTES: Final = 1024 * 1024
 DRAIN_SECONDS: Final = 2.0
+_HOPELESS: Final = (ManifestTooLarge, RequestTimeout)
 # What logs and metrics say of a request whose client went away, as nginx does.
 CLIENT_LEFT: Final = 499
 
@@ -132,9 +135,13 @@ def _not_allowed(methods: dict[str, Route]) -> Unsupported:
 
 
 async def _refuse(request: Request, error: RegistryError) -> Response:
-    """Render; take a bounded rest of the body, and close the connection when there is more."""
+    """Render; take a bounded rest of the body, and close the connection when there is more.
+
+    Nothing more is taken of a body that is too large, or of one that does not come.
+    """
     response = errors.render(error)
-    if request.has_body and not request.body_done and not await _drained(request):
+    unread = request.has_body and not request.body_done
+    if unread and (isinstance(error, _HOPELESS) or not await _drained(request)):
         return _closing(response)
     return response
 
