@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Self
 
 START_SECONDS = 30
+# Survives the death of its processes, not of the machine.
 FASTER_THAN_SAFE = {
     "listen_addresses": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "60",
     "shared_buffers": "32MB",

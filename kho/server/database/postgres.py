@@ -27,7 +27,8 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 CONNECTIONS: Final = 8
 BUDGET_SECONDS: Final = 5.0  # for one read or write, with its waiting, connecting and retries
 RELEASE_SECONDS: Final = 1.0
-RACES: Final = 8
+CLOSE_SECONDS: Final = 2.0
+RACES: Final = 6
 SETTINGS: Final = {
     "application_name": "khod",
     "jit": "off",
@@ -148,7 +149,7 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Close the connections, by force when the server does not answer."""
         try:
-            async with asyncio.timeout(BUDGET_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
@@ -174,7 +175,10 @@ class PostgresDatabase:
             await self._pool.expire_connections()
             raise Unavailable("the database does not answer") from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise translated(error) from error
+            told = translated(error)
+            if told is error:
+                raise
+            raise told from error
         raise AssertionError("the last race raises")
 
     @asynccontextmanager
@@ -186,10 +190,11 @@ class PostgresDatabase:
         try:
             yield connection
         except asyncio.CancelledError:
-            connection.terminate()
+            if not _is_lost(connection):
+                connection.terminate()
             raise
         except asyncpg.InterfaceError as error:
-            if connection.is_closed():
+            if _is_lost(connection):
                 raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
             raise
         finally:
@@ -214,6 +219,13 @@ def translated(error: Exception) -> Exception:
     if isinstance(error, passing):
         return Unavailable("the database cannot be reached")
     return error
+
+
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # it broke, and the pool has taken it back
+        return True
 
 
 async def _commit(connection: Connection) -> None:

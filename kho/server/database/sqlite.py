@@ -5,6 +5,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import func, select, table
 
+from kho.oci.errors import Unavailable
 from kho.server.database.engine import Transaction
 from kho.server.database.group_commit import GroupCommit
 from kho.server.database.sqlite_connection import SqliteTransaction, connect, sqlite3, translated
@@ -26,6 +27,7 @@ class SqliteDatabase:
         self._connection = connect(path, read_only=True)
         self._reader = SqliteTransaction(self._connection)
         self._writer = GroupCommit(path)
+        self._closed = False
 
     async def read(
         self,
@@ -35,10 +37,15 @@ class SqliteDatabase:
         **kwargs: P.kwargs,
     ) -> T:
         """Run `work` on committed rows; it never suspends."""
+        if self._closed:
+            raise Unavailable("the database is closing")
         try:
             return await work(self._reader, *args, **kwargs)
         except sqlite3.Error as error:
-            raise translated(error) from error
+            told = translated(error)
+            if told is error:
+                raise
+            raise told from error
 
     async def write(
         self,
@@ -60,6 +67,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Commit what was handed over, then close both connections."""
+        self._closed = True
         await self._writer.close()
         self._connection.close()
 

@@ -30,9 +30,7 @@ async def test_unknown_manifest_tag_or_repository(database: Database) -> None:
     assert await database.read(manifests.by_digest, "b", digest(1)) is None
 
 
-async def test_put_again_changes_nothing(
-    database: Database, run_sql: Callable[[str], str]
-) -> None:
+async def test_put_again_changes_nothing(database: Database, run_sql: Callable[[str], str]) -> None:
     new = manifest(1, references=[("config", digest(7)), ("layer", digest(8))])
     await database.write(put_manifest, "a", new)
     await database.write(put_manifest, "a", new)
@@ -50,7 +48,12 @@ async def test_the_same_manifest_in_two_repositories(database: Database) -> None
 async def test_references_keep_order_kind_and_repetition(
     database: Database, run_sql: Callable[[str], str]
 ) -> None:
-    references: list[tuple[Kind, int]] = [("config", 3), ("layer", 2), ("layer", 2), ("manifest", 1)]
+    references: list[tuple[Kind, int]] = [
+        ("config", 3),
+        ("layer", 2),
+        ("layer", 2),
+        ("manifest", 1),
+    ]
     new = manifest(9, references=[(kind, digest(number)) for kind, number in references])
     await database.write(put_manifest, "a", new)
     rows = run_sql("SELECT position, kind, digest FROM manifest_references ORDER BY position")
@@ -135,7 +138,7 @@ async def _refer(tx: Transaction) -> None:
 
 
 @pytest.mark.parametrize(
-    ("types", "numbers"),
+    "types,numbers",
     [
         ([], [1, 2, 3, 4]),
         (["sbom"], [1, 4]),
@@ -192,9 +195,7 @@ async def _delete_unless_needed(tx: Transaction, number: int) -> bool:
     return True
 
 
-async def test_no_index_comes_between_check_and_delete(
-    database: Database, other: Database
-) -> None:
+async def test_no_index_comes_between_check_and_delete(database: Database, other: Database) -> None:
     """I3: of a push of an index and a delete of its child, one sees the other."""
     for number in range(40):
         await database.write(put_manifest, "a", manifest(number))

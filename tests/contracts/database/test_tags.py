@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -103,7 +104,7 @@ async def test_moves_of_one_tag_form_one_line(filled: Database, other: Database)
     await asyncio.gather(*calls)
     moves = await filled.read(tags.history, "a", "t")
     assert moves[0].from_digest is None
-    for before, after in zip(moves, moves[1:], strict=False):
+    for before, after in pairwise(moves):
         assert after.from_digest == before.to_digest
     assert moves[-1].to_digest == await filled.write(_digest_of, "t")
 
@@ -116,9 +117,7 @@ async def _create_only(tx: Transaction, tag: str, number: int) -> bool:
     return True
 
 
-async def test_of_many_creators_one_finds_the_tag_absent(
-    filled: Database, other: Database
-) -> None:
+async def test_of_many_creators_one_finds_the_tag_absent(filled: Database, other: Database) -> None:
     for tag in ("x", "y", "z"):
         calls = [
             each.write(_create_only, tag, number)
@@ -145,7 +144,7 @@ async def test_tag_and_delete_of_its_manifest_race(database: Database, other: Da
 
 async def test_readers_see_the_old_or_the_new(filled: Database, other: Database) -> None:
     await filled.write(_point, "t", 1)
-    seen = set()
+    seen: set[str] = set()
 
     async def watch() -> None:
         while len(seen) < 2:

@@ -1,0 +1,175 @@
+"""Pages and hot statements use an index, whatever has grown beside them."""
+
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from kho.server.database import blobs, manifests, repositories, tags, uploads
+from kho.server.database.engine import Database, Statement, Value
+from kho.server.database.sqlite_connection import open_file
+
+from .samples import digest
+
+Explain = Callable[[Statement, dict[str, Value]], Awaitable[str]]
+
+TAGS, REPOSITORIES, REFERRERS = 20_000, 5_000, 5_000
+HEX = {"sqlite": "printf('sha256:%064x', n)", "postgresql": "'sha256:' || lpad(to_hex(n), 64, '0')"}
+SERIES = {
+    "sqlite": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {0})"
+    " SELECT n FROM s) AS s",
+    "postgresql": "generate_series(1, {0}) AS s(n)",
+}
+SUBJECT = digest(0xFFFFFF)
+
+PARAMETERS: dict[str, Value] = {
+    "repository": "r1",
+    "repository_id": 1,
+    "name": "r1",
+    "tag": "t01500",
+    "digest": str(digest(40)),
+    "subject": str(SUBJECT),
+    "artifact_types": '["rare", "none"]',
+    "digests": f'["{digest(40)}", "{digest(41)}"]',
+    "id": "u1",
+    "older_than_ms": 1,
+    "limit": 100,
+}
+STATEMENTS = {
+    "repositories.find": (repositories._FIND, "name"),
+    "repositories.page": (repositories._PAGE, "after limit"),
+    "blobs.size": (blobs._SIZE, "repository digest"),
+    "blobs.size_anywhere": (blobs._SIZE_ANYWHERE, "digest"),
+    "blobs.missing": (blobs._LINKED, "repository_id digests"),
+    "blobs.sizes": (blobs._SIZES, "repository_id digests"),
+    "blobs.referenced": (blobs._REFERENCED, "repository digest"),
+    "uploads.find": (uploads._FIND, "id repository"),
+    "uploads.expired": (uploads._EXPIRED, "older_than_ms limit"),
+    "manifests.by_tag": (manifests._BY_TAG, "repository tag"),
+    "manifests.by_digest": (manifests._BY_DIGEST, "repository digest"),
+    "manifests.missing": (manifests._PRESENT, "repository_id digests"),
+    "manifests.sizes": (manifests._SIZES, "repository_id digests"),
+    "manifests.referenced": (manifests._REFERENCED, "repository digest"),
+    "manifests.delete": (manifests._UNTAG, "repository_id digest"),
+    "manifests.referrers": (manifests._REFERRERS, "repository subject after limit"),
+    "manifests.referrers of types": (
+        manifests._REFERRERS_OF_TYPES,
+        "repository subject after limit artifact_types",
+    ),
+    "tags.page": (tags._PAGE, "repository after limit"),
+    "tags.digest_of": (tags._LOCK, "repository_id tag"),
+    "tags.history": (tags._HISTORY, "repository tag"),
+}
+AFTER = {"repositories.page": "r3000", "tags.page": "t01500"}
+
+
+@pytest.fixture
+def grown(dialect: str, run_sql: Callable[[str], str]) -> None:
+    """Many repositories; one of them with many tags, blobs and referrers."""
+    hexed = HEX[dialect]
+
+    def series(count: int) -> str:
+        return SERIES[dialect].format(count)
+
+    padded = {"sqlite": "printf('t%05d', n)", "postgresql": "'t' || lpad(n::text, 5, '0')"}[dialect]
+    body = "X'7B7D'" if dialect == "sqlite" else r"'\x7b7d'"
+    columns = (
+        "repository_id, digest, media_type, artifact_type, subject_digest, size, created_at, body"
+    )
+    for insert in (
+        (
+            "repositories (id, name, sort_key, created_at)"
+            f" SELECT n, 'r' || n, 'r' || n, 0 FROM {series(REPOSITORIES)}"
+        ),
+        f"blobs SELECT {hexed}, 1, 0 FROM {series(REFERRERS)}",
+        f"repository_blobs SELECT 1, {hexed}, 0 FROM {series(REFERRERS)}",
+        f"repository_blobs SELECT n, '{digest(40)}', 0 FROM {series(REPOSITORIES)} WHERE n > 1",
+        (
+            f"manifests ({columns}) SELECT 1, {hexed}, 'm',"
+            " CASE n % 1000 WHEN 7 THEN 'rare' ELSE 'common' END,"
+            f" '{SUBJECT}', 1, 0, {body} FROM {series(REFERRERS)}"
+        ),
+        (
+            f"manifests ({columns}) SELECT n, '{digest(40)}', 'm', 'x', NULL, 1, 0, {body}"
+            f" FROM {series(REPOSITORIES)} WHERE n > 1"
+        ),
+        (
+            "manifest_references (manifest_id, position, digest, kind)"
+            f" SELECT id, 0, '{digest(7)}', 'layer' FROM manifests"
+        ),
+        f"tags SELECT 1, {padded}, '{digest(41)}', 0 FROM {series(TAGS)}",
+        (
+            "tag_history (repository_id, tag, actor, at)"
+            f" SELECT 1, {padded}, 'x', 0 FROM {series(TAGS)}"
+        ),
+        f"uploads SELECT 'u' || n, 'r1', 'x', 'sha256', 0, 0, 100000 + n, NULL FROM {series(TAGS)}",
+    ):
+        run_sql(f"INSERT INTO {insert}")
+    if dialect == "postgresql":
+        run_sql("ANALYZE")
+
+
+@pytest.fixture
+async def explain(url: str, grown: None) -> AsyncIterator[Explain]:  # noqa: ARG001
+    """The plan of a statement, as the database prints it."""
+    if url.startswith("sqlite"):
+        connection = open_file(url.removeprefix("sqlite:///"), mode="rw")
+
+        async def explain_sqlite(statement: Statement, values: dict[str, Value]) -> str:
+            compiled = statement.sqlite
+            rows = connection.execute(
+                f"EXPLAIN QUERY PLAN {compiled.text}", compiled.bind(values)
+            ).fetchall()
+            return "\n".join(row[3] for row in rows)
+
+        yield explain_sqlite
+        connection.close()
+    else:
+        server = await asyncpg.connect(url)
+
+        async def explain_postgresql(statement: Statement, values: dict[str, Value]) -> str:
+            compiled = statement.postgresql
+            rows = await server.fetch(f"EXPLAIN {compiled.text}", *compiled.bind(values))
+            return "\n".join(row[0] for row in rows)
+
+        yield explain_postgresql
+        await server.close()
+
+
+async def test_every_statement_uses_an_index(explain: Explain) -> None:
+    for name, (statement, parameters) in STATEMENTS.items():
+        values = {key: PARAMETERS[key] for key in parameters.split() if key != "after"}
+        if "after" in parameters:
+            values["after"] = AFTER.get(name, str(digest(2500)))
+        plan = await explain(statement, values)
+        # What is asked by a list of digests may sort that list; a page may sort nothing.
+        sorting = "|TEMP B-TREE|Sort" if "limit" in parameters else ""
+        whole = re.search(
+            r"^SCAN (?!json_each|CONSTANT)|Seq Scan" + sorting, plan, flags=re.MULTILINE
+        )
+        assert whole is None, f"{name}:\n{plan}"
+
+
+async def test_pages_are_flat(grown: None, database: Database) -> None:  # noqa: ARG001
+    """The first, middle and last page of each list cost the same: a few milliseconds."""
+    calls: list[tuple[Any, ...]] = [
+        *((tags.page, "r1", f"t{number:05}", 100) for number in (0, TAGS // 2, TAGS - 101)),
+        *((repositories.page, name, 100) for name in (None, "r3", "r9")),
+        *(
+            (manifests.referrers, "r1", SUBJECT, [], str(digest(number)), 100)
+            for number in (0, REFERRERS // 2, REFERRERS - 101)
+        ),
+    ]
+    for call in calls:
+        assert len(await database.read(*call)) == 100
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            await database.read(*call)
+            times.append(time.perf_counter() - start)
+        assert min(times) < 0.02, call
+    rare = await database.read(manifests.referrers, "r1", SUBJECT, ["rare"], None, 100)
+    assert len(rare) == REFERRERS // 1000

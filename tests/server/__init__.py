@@ -1,0 +1,1 @@
+"""The server, floor by floor."""
