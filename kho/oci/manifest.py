@@ -13,6 +13,7 @@ Kind = Literal["config", "layer", "manifest"]
 
 # A manifest of 4 MiB holds some 40,000 descriptors; each costs work in the transaction.
 REFERENCES: Final = 20_000
+TYPE_LENGTH: Final = 255
 _KEYS: Final = frozenset(
     {
         "annotations",
@@ -149,11 +150,18 @@ def _descriptor(value: object, where: str, kind: Kind) -> Descriptor:
     media_type, digest, size = (value.get(key) for key in ("mediaType", "digest", "size"))
     if not isinstance(media_type, str) or not media_type:
         raise JsonRefused(f"{where}.mediaType is missing")
+    _check_type(media_type, f"{where}.mediaType")
     if not isinstance(digest, str):
         raise JsonRefused(f"{where}.digest is missing")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise JsonRefused(f"{where}.size is not a byte count")
     return Descriptor(kind, media_type, Digest.parse(digest), size)
+
+
+def _check_type(text: str, where: str) -> None:
+    """Any type is taken, but it must fit into headers, logs and columns (RFC 6838)."""
+    if len(text) > TYPE_LENGTH or not text.isascii() or not text.isprintable():
+        raise JsonRefused(f"{where} is not printable ASCII of at most {TYPE_LENGTH} characters")
 
 
 def _subject(value: dict[str, object]) -> Digest | None:
@@ -182,6 +190,7 @@ def _artifact_type(value: dict[str, object], media_type: str) -> str | None:
     if stated is not None and not isinstance(stated, str):
         raise JsonRefused("artifactType is not a string")
     if stated:
+        _check_type(stated, "artifactType")
         return stated
     config = value.get("config")
     if media_type in media_types.IMAGES and isinstance(config, dict):

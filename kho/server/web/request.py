@@ -97,6 +97,8 @@ class Request:
         """Every value of a query parameter."""
         if self._query is None:
             text = self.scope["query_string"].decode("latin-1")
+            if "%00" in text:
+                raise BlobUploadInvalid("a NUL character in the query")
             try:
                 self._query = parse_qs(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS)
             except ValueError as error:
