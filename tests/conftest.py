@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from kho.server.database.open import migrate
 from tests.postgres import PostgresMissing, PostgresServer
 
+pytest_plugins = ["tests.flows.fixtures"]
+
 # No deadline: a slow machine is not a mistake. No database: a run leaves nothing behind.
 settings.register_profile(
     "kho",

@@ -75,14 +75,13 @@ class Exchange:
     def start(self, app: App) -> None:
         """Hand the request to the application."""
         self._task = asyncio.create_task(self._run(app))
+        self._task.add_done_callback(lambda _: self._changed.set())
 
     async def _run(self, app: App) -> None:
         try:
             await app(self.scope, self._receive, self._send)
         except Exception as error:  # noqa: BLE001  what a server would do: close the connection
             self.error = error
-        finally:
-            self._changed.set()
 
     async def _receive(self) -> Message:
         if self._incoming.empty() and self._gone.is_set():
@@ -93,6 +92,7 @@ class Exchange:
             await asyncio.wait({getting, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if getting.done():
                 message = getting.result()
+                self._changed.set()
                 self.received += len(message["body"])
                 return message
             return {"type": "http.disconnect"}
@@ -121,9 +121,18 @@ class Exchange:
 
     async def taken(self) -> None:
         """Wait until the application has taken everything that was sent."""
-        assert self._task is not None
-        while not self._incoming.empty() and not self._task.done():
-            await asyncio.sleep(0)
+        while not self._incoming.empty() and not self._done():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def answering(self) -> None:
+        """Wait until some of the answer's body came."""
+        while not self.body and not self._done():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _done(self) -> bool:
+        return self._task is not None and self._task.done()
 
     async def finished(self) -> None:
         """Wait until the application is done with the request."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from urllib.parse import quote
 
 import pytest
@@ -77,7 +78,7 @@ async def test_what_is_told_of_each(registry: Registry) -> None:
         digest: len((await registry.client.get(f"/v2/a/manifests/{digest}")).body)
         for digest in found
     }
-    expected = [
+    expected: list[Json] = [
         {"mediaType": OCI_MANIFEST, "artifactType": SBOM, "annotations": notes},
         {"mediaType": OCI_MANIFEST, "artifactType": CONFIG_TYPE},
         {"mediaType": OCI_INDEX, "artifactType": SIGNATURE},
@@ -122,7 +123,7 @@ async def test_pages(registry: Registry, query: str) -> None:
         pages.append(digests(answer.json()["manifests"]))
         target = next_page(answer)
     assert [len(page) for page in pages] == [3, 3, 1]
-    assert sorted(sum(pages, [])) == sorted(map(str, found))
+    assert sorted(chain(*pages)) == sorted(map(str, found))
 
 
 async def test_a_page_is_cut_by_bytes_too(registry: Registry) -> None:

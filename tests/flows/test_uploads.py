@@ -1,5 +1,7 @@
 """Uploads: whole, in chunks, as a stream, in one request; resumed, refused, cancelled."""
 
+from itertools import pairwise
+
 import pytest
 
 from kho.oci.digest import Digest, empty_digest
@@ -74,7 +76,7 @@ async def test_single_post(registry: Registry, stream: bool) -> None:
 async def test_in_chunks_on_changing_workers(registry: Registry, last: str) -> None:
     location = await registry.open_upload("a")
     cuts = [0, 1, 100_000, 100_001, 200_000, len(CONTENT)]
-    chunks = list(zip(cuts, cuts[1:], strict=False))
+    chunks = list(pairwise(cuts))
     for start, stop in chunks if last == "in a PATCH" else chunks[:-1]:
         client = await registry.start()
         span = ("Content-Range", f"{start}-{stop - 1}")
