@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kho.server.settings import SECTIONS, SETTINGS, Config, Setting, mask_url, value_of
+from kho.server.setting import Setting, mask_url
+from kho.server.settings import SECTIONS, SETTINGS, Config, value_of
 
-__all__ = ["Config", "ConfigError", "Described", "Problem", "describe", "load", "settings_page"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Described",
+    "Problem",
+    "changed",
+    "describe",
+    "load",
+    "settings_page",
+]
 
 SECRET_BYTES = 65536
 # Kubernetes and old Docker links put KHO_PORT=tcp://... and the like beside a service named kho.

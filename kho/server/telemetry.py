@@ -1,12 +1,38 @@
-"""Structured log lines on standard error, and request ids."""
+"""Structured log lines on standard error, request ids, and the door to the metrics."""
 
 import json
 import os
 import re
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+from kho.server.metrics import (
+    count,
+    declare_routes,
+    observe_request,
+    render_metrics,
+    request_ended,
+    request_started,
+)
+
+__all__ = [
+    "Level",
+    "configure",
+    "count",
+    "declare_routes",
+    "log_access",
+    "log_event",
+    "log_failure",
+    "new_request_id",
+    "observe_request",
+    "render_metrics",
+    "request_ended",
+    "request_id",
+    "request_started",
+]
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -22,7 +48,7 @@ _QUERY_VALUE = re.compile(r"([?&;][^=&;\s]{0,64}=)[^&;\s]+")
 _SECRET_NAME = re.compile(
     r"authorization|cookie|passw|secret|token|credential|private", re.IGNORECASE
 )
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
@@ -37,7 +63,7 @@ class _State:
     stamp = ""
 
 
-def configure(level: str, format: str, access: bool) -> None:  # noqa: A002, FBT001
+def configure(level: str, format: str, access: bool) -> None:  # noqa: A002
     """Set the least severe level, `json` or `text`, and whether requests are logged."""
     _State.threshold = LEVELS[level]
     _State.text = format == "text"
@@ -49,9 +75,11 @@ def new_request_id() -> str:
     return os.urandom(8).hex()
 
 
-def request_id_of(given: str | None) -> str:
+def request_id(offered: bytes | None) -> str:
     """The client's X-Request-ID when it is harmless, else a new one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else new_request_id()
+    if offered and _REQUEST_ID.fullmatch(offered):
+        return offered.decode("ascii")
+    return new_request_id()
 
 
 def log_event(event: str, level: Level = "info", **fields: object) -> None:
@@ -61,7 +89,7 @@ def log_event(event: str, level: Level = "info", **fields: object) -> None:
         _write({"time": _now(), "level": level, "event": event, **safe})
 
 
-def log_exception(event: str, error: BaseException, **fields: object) -> None:
+def log_failure(event: str, error: BaseException, **fields: object) -> None:
     """Write one line of level error with the exception and where it came from."""
     frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
@@ -71,33 +99,34 @@ def log_exception(event: str, error: BaseException, **fields: object) -> None:
 
 def log_access(
     *,
-    method: str,
-    path: str,
+    scope: Mapping[str, Any],
+    route: str,
     status: int,
     seconds: float,
     received: int,
     sent: int,
-    remote: str,
-    user_agent: str,
     request_id: str,
     repository: str | None = None,
     digest: str | None = None,
 ) -> None:
-    """Write the line of one finished request; a query in `path` is left out."""
+    """Write the line of one finished request; of the headers only User-Agent, and no query."""
     if not _State.access:
         return
+    client = scope.get("client")
+    agent = next((value for key, value in scope["headers"] if key == b"user-agent"), b"")
     line: dict[str, object] = {
         "time": _now(),
         "level": "info",
         "event": "request",
-        "method": method[:32],
-        "path": path.partition("?")[0][:FIELD_CHARACTERS],
+        "method": scope["method"][:32],
+        "path": scope["path"].partition("?")[0][:FIELD_CHARACTERS],
+        "route": route,
         "status": status,
         "seconds": round(seconds, 6),
         "received": received,
         "sent": sent,
-        "remote": remote,
-        "user_agent": user_agent[:FIELD_CHARACTERS],
+        "remote": client[0] if client else "",
+        "user_agent": agent[:FIELD_CHARACTERS].decode("latin-1"),
         "request_id": request_id,
     }
     if repository is not None:

@@ -1,0 +1,149 @@
+"""The operator's door: `khod`."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from kho import __version__
+
+if TYPE_CHECKING:
+    from kho.server.config import Config
+
+Flags = dict[str, object]
+Command = Callable[..., Any]
+
+_OPTIONS = (
+    ("config", "FILE", "Settings in TOML; also KHO_CONFIG."),
+    ("data", "DIR", "Folder of everything that the server keeps  [./data]."),
+    ("listen", "HOST:PORT", "Where to serve  [127.0.0.1:5000]."),
+    ("workers", "N", "Worker processes; 0 is one per core  [0]."),
+    ("storage", "URL", "Where blobs are kept  [the data folder]."),
+    ("database", "URL", "Where rows are kept  [kho.db in the data folder]."),
+)
+
+
+def _settings(command: Command) -> Command:
+    """Add the flags that settings have."""
+    for name, metavar, text in reversed(_OPTIONS):
+        command = click.option(f"--{name}", metavar=metavar, help=text)(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="khod", message="%(prog)s %(version)s")
+def main() -> None:
+    """khod, the registry server of Kho.
+
+    Exit codes: 0 done, 1 cannot start or run, 2 wrong usage or configuration.
+    """
+
+
+@main.command("serve")
+@_settings
+def serve_command(**flags: object) -> None:
+    """Serve the registry until SIGTERM or SIGINT.
+
+    SIGTERM lets running requests finish (http.drain_seconds); SIGHUP reloads the settings.
+    """
+    config = _load(flags)
+    from kho.server.serve import CannotStart, serve  # noqa: PLC0415
+
+    try:
+        code = serve(config, reread=lambda: _reread(flags))
+    except CannotStart as error:
+        _fail(str(error))
+    sys.exit(code)
+
+
+@main.command("migrate")
+@_settings
+def migrate_command(**flags: object) -> None:
+    """Bring the database's schema up to date; `serve` does it too."""
+    config = _load(flags)
+    from kho.server.serve import CannotStart, held_folder, prepare_database  # noqa: PLC0415
+
+    try:
+        with held_folder(config.data):
+            was = prepare_database(config.database_url)
+    except CannotStart as error:
+        _fail(str(error))
+    done = {"current": "was up to date already", "empty": "was empty: schema created"}
+    click.echo(f"database {done.get(was, 'brought up to date')}")
+
+
+@main.group("config")
+def config_group() -> None:
+    """Look at the settings."""
+
+
+@config_group.command("check")
+@_settings
+def check_command(**flags: object) -> None:
+    """Tell every mistake in the configuration (exit code 2)."""
+    _load(flags)
+    click.echo("the configuration is right")
+
+
+@config_group.command("show")
+@_settings
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show_command(*, as_json: bool, **flags: object) -> None:
+    """Print each setting with its value and where that came from; passwords are masked."""
+    config = _load(flags)
+    from kho.server.config import describe  # noqa: PLC0415
+
+    rows = describe(config)
+    if as_json:
+        import json  # noqa: PLC0415
+
+        tree = {row.key: {"value": row.value, "source": row.source} for row in rows}
+        click.echo(json.dumps(tree, indent=2))
+        return
+    values = [
+        str(row.value).lower() if isinstance(row.value, bool) else str(row.value) or '""'
+        for row in rows
+    ]
+    keys_width = max(len(row.key) for row in rows)
+    values_width = max(map(len, values))
+    for row, value in zip(rows, values, strict=True):
+        click.echo(f"{row.key:{keys_width}}  {value:{values_width}}  {row.source}")
+
+
+@config_group.command("docs")
+def docs_command() -> None:
+    """Print docs/settings.md."""
+    from kho.server.config import settings_page  # noqa: PLC0415
+
+    click.echo(settings_page(), nl=False)
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
+
+
+def _reread(flags: Flags) -> "Config":
+    from kho.server.config import load  # noqa: PLC0415
+
+    return load(flags, os.environ)
+
+
+def _load(flags: Flags) -> "Config":
+    """Read the settings, or end with all mistakes and exit code 2."""
+    from kho.server.config import ConfigError  # noqa: PLC0415
+
+    try:
+        return _reread(flags)
+    except ConfigError as error:
+        _fail(str(error), code=2)
+
+
+def _fail(text: str, code: int = 1) -> NoReturn:
+    click.echo(f"khod: {text}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

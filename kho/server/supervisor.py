@@ -1,0 +1,367 @@
+"""The parent of the workers: starts them, replaces those that die, drains them at the end.
+
+The parent owns one listening socket per worker (SO_REUSEPORT, so the kernel spreads connections
+evenly) and keeps it open while a worker is replaced: a connection waits then, it is not refused.
+It runs no thread and holds no database, so that forking is safe at any time.
+"""
+
+import ctypes
+import gc
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import wait
+from typing import Any, Final, Protocol, cast
+
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer, WorkerProcess
+
+from kho.server import metrics, telemetry
+from kho.server.config import Config
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+QUICK_SECONDS: Final = 1.0
+FORGIVEN_DEATHS: Final = 2
+LONGEST_PAUSE: Final = 5.0
+POLL_SECONDS: Final = 0.05
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class App(Protocol):
+    """An ASGI application."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        """Serve one scope."""
+
+
+AppFactory = Callable[[Config], App]
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """One child process; `started` once its application has opened what it stands on."""
+
+    index: int
+    slot: int
+    generation: int
+    process: WorkerProcess
+    pipe: int
+    born: float
+    started: bool = False
+    deadline: float = 0.0
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return int(self.process.inner.pid)
+
+    @property
+    def sentinel(self) -> int:
+        """A descriptor that is readable once the process is dead."""
+        return int(self.process.inner.sentinel)
+
+
+class Supervisor(MPServer):
+    """Granian's server with our own life cycle of workers (theirs gives up on repeated deaths)."""
+
+    pid: Any
+    _ssp: Any
+    _shd: Any
+    _sso: Any
+
+    def __init__(
+        self,
+        config: Config,
+        app_factory: AppFactory,
+        listeners: list[socket.socket],
+        *,
+        reload: Callable[[Config], Config | None],
+        ready: Callable[[], bool],
+    ) -> None:
+        host, port = listeners[0].getsockname()[:2]
+        super().__init__(
+            "kho",
+            address=host,
+            port=port,
+            interface=Interfaces.ASGI,
+            workers=config.worker_count,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=config.http.backlog,
+            backpressure=config.http.max_connections,
+            log_enabled=False,
+        )
+        self.exit_code = 0
+        self._app_factory = app_factory
+        self._listeners = listeners
+        self._reload_config = reload
+        self._ready: Callable[[], bool] | None = ready
+        self._current: dict[int, Worker] = {}
+        self._leaving: list[Worker] = []
+        self._successor: Worker | None = None
+        self._generation = 0
+        self._slots = list(range(self.workers * 3 + 2, 0, -1))
+        self._quick_deaths = dict.fromkeys(range(self.workers), 0)
+        self._not_before = dict.fromkeys(range(self.workers), 0.0)
+        self._stopping = False
+        self._signals: set[int] = set()
+        self._wake: socket.socket | None = None
+        self._adopt(config)
+        metrics.share(len(self._slots) + 1)
+
+    def run(self) -> int:
+        """Serve until a signal ends it; the exit code."""
+        multiprocessing.set_start_method("fork", force=True)
+        self.serve(target_loader=self._load_app, wrap_loader=False)
+        return self.exit_code
+
+    def _adopt(self, config: Config) -> None:
+        """Take the values that workers started from now on will run with."""
+        self.config = config
+        self.backpressure = config.http.max_connections
+        self.http1_settings = HTTP1Settings(
+            header_read_timeout=int(config.http.header_seconds * 1000)
+        )
+        for listener in self._listeners:
+            listener.listen(config.http.backlog)
+
+    def _load_app(self) -> App:
+        return self._app_factory(self.config)
+
+    def _serve(
+        self, spawn_target: Callable[..., None], target_loader: Callable[..., Callable[..., Any]]
+    ) -> None:
+        """Run the loop: Granian has completed its own settings and calls this."""
+        self.pid = os.getpid()
+        self._target, self._loader = spawn_target, target_loader
+        self._start_ipc()  # type: ignore[no-untyped-call]
+        self._catch_signals()
+        gc.collect()
+        gc.freeze()
+        while self._current or self._leaving or not self._stopping:
+            self._obey_signals()
+            self._fill()
+            self._roll()
+            self._wait()
+            self._kill_overdue()
+            self._announce()
+
+    def _catch_signals(self) -> None:
+        self._wake, wakeup = socket.socketpair()
+        self._wake.setblocking(False)  # noqa: FBT003
+        wakeup.setblocking(False)  # noqa: FBT003
+        signal.set_wakeup_fd(wakeup.detach(), warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _frame: self._signals.add(number))
+
+    def _obey_signals(self) -> None:
+        if self._stopping:
+            return
+        if self._signals & {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+        elif signal.SIGHUP in self._signals:
+            self._signals.discard(signal.SIGHUP)
+            config = self._reload_config(self.config)
+            if config is not None:
+                self._adopt(config)
+                self._generation += 1
+
+    def _fill(self) -> None:
+        """Start the workers that are missing, unless they must pause."""
+        for index in range(self.workers):
+            due = self._not_before[index] <= time.monotonic()
+            if not self._stopping and index not in self._current and due and self._slots:
+                self._current[index] = self._spawn(index)
+
+    def _roll(self) -> None:
+        """After a reload: one successor at a time; the old worker leaves when it has started."""
+        if self._stopping or not self._slots:
+            return
+        if self._successor is None:
+            old = (one for one in self._current.values() if one.generation < self._generation)
+            outdated = next(old, None)
+            if outdated and self._not_before[outdated.index] <= time.monotonic():
+                self._successor = self._spawn(outdated.index)
+        elif self._successor.started:
+            old_worker = self._current.get(self._successor.index)
+            self._current[self._successor.index] = self._successor
+            self._successor = None
+            if old_worker is not None:
+                self._dismiss(old_worker)
+
+    def _spawn(self, index: int) -> Worker:
+        slot = self._slots.pop()
+        reading, writing = os.pipe()
+        # The holder owns the descriptor it is given.
+        self._ssp, self._sso = None, None
+        self._shd = SocketHolder(  # type: ignore[call-arg]
+            os.dup(self._listeners[index].fileno()), False, self.backlog
+        )
+        target = partial(_run_worker, self._target, os.getpid(), slot, self._listeners)
+        process = self._spawn_worker(index, target, partial(_announced, self._loader, writing))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            process.inner.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(writing)
+            os.close(descriptor)
+            self._shd = None
+        worker = Worker(index, slot, self._generation, process, reading, time.monotonic())
+        telemetry.log_event("worker started", pid=worker.pid, worker=index + 1)
+        return worker
+
+    def _all(self) -> list[Worker]:
+        successor = [self._successor] if self._successor else []
+        return [*self._current.values(), *self._leaving, *successor]
+
+    def _wait(self) -> None:
+        """Sleep until a signal, a start, a death or a deadline."""
+        workers = self._all()
+        by_pipe = {one.pipe: one for one in workers if not one.started}
+        by_sentinel = {one.sentinel: one for one in workers}
+        assert self._wake is not None
+        for found in wait([*by_pipe, *by_sentinel, self._wake.fileno()], self._patience()):
+            if found in by_pipe:
+                by_pipe[found].started = os.read(found, 1) == b"1"
+        for worker in workers:
+            if not worker.process.inner.is_alive():
+                self._bury(worker)
+        try:
+            self._wake.recv(4096)
+        except BlockingIOError:
+            return
+
+    def _patience(self) -> float | None:
+        """How long nothing needs to be done by itself."""
+        if self._ready is not None and any(one.started for one in self._current.values()):
+            return POLL_SECONDS
+        now = time.monotonic()
+        moments = [one.deadline for one in self._leaving if math.isfinite(one.deadline)]
+        moments += [moment for moment in self._not_before.values() if moment > now]
+        return max(0.0, min(moments) - now) if moments else None
+
+    def _bury(self, worker: Worker) -> None:
+        """Release what a dead worker had; decide when its place is filled again."""
+        code = worker.process.inner.exitcode
+        os.close(worker.pipe)
+        metrics.forget_gauges(worker.slot)
+        self._slots.append(worker.slot)
+        if worker in self._leaving:
+            self._leaving.remove(worker)
+            telemetry.log_event("worker stopped", pid=worker.pid, worker=worker.index + 1)
+            return
+        if worker is self._successor:
+            self._successor = None
+        elif self._current.get(worker.index) is worker:
+            del self._current[worker.index]
+        age = time.monotonic() - worker.born
+        ended = signal.Signals(-code).name if code is not None and code < 0 else f"code {code}"
+        marks: dict[str, object] = {"pid": worker.pid, "worker": worker.index + 1, "ended": ended}
+        telemetry.log_event("worker died", "error", **marks, age=round(age, 3))
+        metrics.count("kho_worker_exits_total")
+        if self._ready is not None and not worker.started and not ended.startswith("SIG"):
+            self.exit_code = 1
+            self._stop()
+            return
+        quick = age < QUICK_SECONDS or not worker.started
+        self._quick_deaths[worker.index] = self._quick_deaths[worker.index] + 1 if quick else 0
+        excess = self._quick_deaths[worker.index] - FORGIVEN_DEATHS
+        if excess > 0:
+            pause = min(0.1 * 2.0**excess, LONGEST_PAUSE)
+            self._not_before[worker.index] = time.monotonic() + pause
+            telemetry.log_event("worker start delayed", "warning", **marks, seconds=pause)
+
+    def _dismiss(self, worker: Worker) -> None:
+        worker.deadline = time.monotonic() + self.config.http.drain_seconds
+        self._leaving.append(worker)
+        worker.process.inner.terminate()
+
+    def _stop(self) -> None:
+        """Let every worker finish what it has begun; take no new connections."""
+        self._stopping = True
+        self._ready = None
+        telemetry.log_event("stopping", drain_seconds=self.config.http.drain_seconds)
+        leaving = [one for one in self._all() if one not in self._leaving]
+        self._current.clear()
+        self._successor = None
+        for worker in leaving:
+            self._dismiss(worker)
+        for listener in self._listeners:
+            listener.close()
+
+    def _kill_overdue(self) -> None:
+        for worker in self._leaving:
+            if worker.deadline <= time.monotonic():
+                worker.deadline = math.inf
+                marks = {"pid": worker.pid, "worker": worker.index + 1}
+                telemetry.log_event("drain deadline passed, worker killed", "warning", **marks)
+                worker.process.inner.kill()
+
+    def _announce(self) -> None:
+        started = any(one.started for one in self._current.values())
+        if self._ready is not None and started and self._ready():
+            self._ready = None
+
+
+# Granian's type stub leaves the argument out.
+_holder: Final = cast("Callable[[int], SocketHolder]", SocketHolder)
+
+
+def _run_worker(
+    target: Callable[..., None],
+    parent: int,
+    slot: int,
+    listeners: list[socket.socket],
+    *arguments: object,
+) -> None:
+    """Be a worker: undo what was the parent's, then serve until SIGTERM."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    for listener in listeners:
+        listener.close()
+    metrics.use_slot(slot)
+    try:
+        target(*arguments)
+    except Exception as error:  # noqa: BLE001  one line instead of a traceback
+        telemetry.log_failure("worker failed", error)
+        sys.exit(1)
+
+
+def _announced(loader: Callable[[], App], writing: int) -> App:
+    """The application, which tells the parent when its lifespan has started."""
+    app = loader()
+
+    async def announced(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+
+        async def told(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                os.write(writing, b"1")
+
+        await app(scope, receive, told)
+
+    return announced
