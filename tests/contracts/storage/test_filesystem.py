@@ -11,7 +11,8 @@ import pytest
 
 from kho.oci.digest import Digest
 from kho.oci.errors import InsufficientStorage, Unavailable
-from kho.server.storage.filesystem import FilesystemStorage, as_registry_error, make_folders
+from kho.server.storage.files import as_registry_error, make_folders
+from kho.server.storage.filesystem import FilesystemStorage
 from kho.server.storage.interface import UploadMissing
 from tests.contracts.storage.acts import LARGE, fetch, new_id, opened, push, read, write
 
