@@ -1,0 +1,60 @@
+"""What is in the repository: nothing of one machine, nothing secret, every attack once."""
+
+import ast
+import os
+import re
+from urllib.parse import urlsplit
+
+from tests.house.tree import python_files, text, tracked, tree
+
+BINARY = (".png", ".ico", ".gz", ".woff2")
+TEXTS = [path for path in tracked() if not path.endswith(BINARY)]
+# The brackets keep this file from failing its own test.
+MACHINE_PATHS = re.compile(r"/[r]oot/|/[h]ome/\w|/[w]ork/|/[U]sers/")
+INDEX_OPTIONS = re.compile(r"--(extra-)?[i]ndex-url|--[f]ind-links|--[t]rusted-host")
+PUBLIC: set[str] = set()
+INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "GOPROXY")
+
+
+def test_no_path_of_one_machine() -> None:
+    assert [path for path in TEXTS if MACHINE_PATHS.search(text(path))] == []
+
+
+def test_no_index_of_packages_but_the_public_ones() -> None:
+    assert [path for path in TEXTS if INDEX_OPTIONS.search(text(path))] == []
+    urls = " ".join(os.environ.get(name, "") for name in INDEXES).replace(",", " ").split()
+    private = {urlsplit(url).hostname or "" for url in urls} - PUBLIC - {""}
+    assert [path for path in TEXTS if any(host in text(path) for host in private)] == []
+
+
+def test_files_end_with_a_line_end_and_have_no_carriage_returns() -> None:
+    assert [path for path in TEXTS if "\r" in text(path)] == []
+    assert [path for path in TEXTS if text(path) and not text(path).endswith("\n")] == []
+
+
+def attacks() -> dict[str, set[str]]:
+    """Id of RELIABILITY section 1 to the files that test it."""
+    found: dict[str, set[str]] = {}
+    for path in python_files("tests/attacks"):
+        for node in tree(path).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
+                "test_"
+            ):
+                match = re.match(r"test_([A-Z]\d{1,2})_[a-z]", node.name)
+                assert match, f"{path}: {node.name} has no id"
+                found.setdefault(match[1], set()).add(path)
+    return found
+
+
+def test_every_attack_is_tested_in_one_place() -> None:
+    found = attacks()
+    assert {one: paths for one, paths in found.items() if len(paths) > 1} == {}
+    assert {"A1", "A3", "C1", "C2", "C5", "C6", "C7", "C10"} <= set(found)
+    assert {"M1", "M2", "M3", "M5", "M6", "M7"} <= set(found)
+
+
+def test_no_test_hides_another_of_the_same_name() -> None:
+    for path in python_files("tests"):
+        names = [getattr(node, "name", "") for node in tree(path).body]
+        tests = [name for name in names if name.startswith("test_")]
+        assert len(tests) == len(set(tests)), path

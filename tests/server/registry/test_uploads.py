@@ -1,0 +1,173 @@
+"""Upload sessions below HTTP: checkpoints on the way, races of workers, expiry."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from kho.oci.digest import Digest
+from kho.oci.errors import BlobUploadUnknown, Unavailable
+from kho.server.registry import blobs, uploads
+from kho.server.registry.uploads import Body, BodyCut
+from kho.server.resources import Resources
+from tests.flows.client import pieces
+from tests.flows.databases import on_both_databases
+from tests.flows.registry import Registry
+
+CONTENT = bytes(range(256)) * 4000
+DIGEST = Digest.of(CONTENT)
+
+
+def body(content: bytes = b"", size: int = 65_536) -> Body:
+    """A body that comes in pieces."""
+    return Body(pieces(content, size))
+
+
+async def cut(content: bytes) -> AsyncIterator[bytes]:
+    """A body whose client leaves."""
+    yield content
+    raise BodyCut
+
+
+@pytest.fixture
+def resources(registry: Registry) -> Resources:
+    """What one worker stands on."""
+    found = registry.workers[-1].app.resources
+    assert found is not None
+    return found
+
+
+@on_both_databases
+async def test_a_long_body_is_acknowledged_on_the_way(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "CHECKPOINT", 100_000)
+    row = await uploads.start(resources, "a", "me", "sha256")
+    seen = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        async for piece in pieces(CONTENT, 65_536):
+            seen.append((await uploads.find(resources, "a", row.id)).size)
+            yield piece
+
+    assert await uploads.append(resources, row, Body(watched())) == len(CONTENT)
+    assert seen == sorted(seen)
+    assert 0 in seen
+    assert any(0 < size < len(CONTENT) for size in seen)
+
+
+@on_both_databases
+async def test_a_row_read_before_another_worker_moved_on_is_read_again(
+    resources: Resources, registry: Registry
+) -> None:
+    stale = await uploads.start(resources, "a", "me", "sha256")
+    await registry.start()
+    other = registry.workers[-1].app.resources
+    assert other is not None
+    assert await uploads.append(other, stale, body(CONTENT[:1000])) == 1000
+    assert await uploads.append(resources, stale, body(CONTENT[1000:])) == len(CONTENT)
+    await uploads.finish(other, stale, DIGEST, body())
+    assert await blobs.size(resources, "a", DIGEST) == len(CONTENT)
+
+
+async def test_a_busy_session_is_unavailable_after_a_while(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(uploads, "BUSY_STEP", 0.01)
+    row = await uploads.start(resources, "a", "me", "sha256")
+    writer = await resources.storage.create(row.id, "sha256")
+    with pytest.raises(Unavailable, match="another request"):
+        await uploads.append(resources, row, body(b"x"))
+    await writer.abort()
+    assert await uploads.append(resources, row, body(b"x")) == 1
+
+
+@on_both_databases
+async def test_one_of_two_that_finish_the_same_session_wins(resources: Resources) -> None:
+    row = await uploads.start(resources, "a", "me", "sha256")
+    await uploads.append(resources, row, body(CONTENT))
+    row = await uploads.find(resources, "a", row.id)
+    results = await asyncio.gather(
+        *(uploads.finish(resources, row, DIGEST, body()) for _ in range(4)),
+        return_exceptions=True,
+    )
+    assert results.count(None) >= 1
+    assert all(isinstance(one, BlobUploadUnknown) for one in results if one is not None)
+    assert await blobs.size(resources, "a", DIGEST) == len(CONTENT)
+
+
+@on_both_databases
+async def test_many_push_one_blob_into_many_repositories(
+    resources: Resources, registry: Registry
+) -> None:
+    names = [f"r{number % 5}" for number in range(30)]
+    await asyncio.gather(
+        *(uploads.put_whole(resources, name, "me", DIGEST, body(CONTENT)) for name in names)
+    )
+    for name in set(names):
+        assert await blobs.size(resources, name, DIGEST) == len(CONTENT)
+    assert list((registry.folder / "uploads").iterdir()) == []
+
+
+async def test_a_cut_single_post_leaves_nothing(resources: Resources, registry: Registry) -> None:
+    with pytest.raises(BodyCut):
+        await uploads.put_whole(resources, "a", "me", DIGEST, Body(cut(CONTENT)))
+    assert list((registry.folder / "uploads").iterdir()) == []
+
+
+@on_both_databases
+async def test_what_came_before_a_cut_is_kept(resources: Resources) -> None:
+    row = await uploads.start(resources, "a", "me", "sha256")
+    with pytest.raises(BodyCut):
+        await uploads.append(resources, row, Body(cut(CONTENT[:500_000])))
+    row = await uploads.find(resources, "a", row.id)
+    assert row.size == 500_000
+    await uploads.finish(resources, row, DIGEST, body(CONTENT[500_000:]))
+
+
+async def test_a_cancelled_request_lets_go_of_the_session(resources: Resources) -> None:
+    row = await uploads.start(resources, "a", "me", "sha256")
+    never = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield CONTENT
+        await never.wait()
+
+    task = asyncio.create_task(uploads.append(resources, row, Body(endless())))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await uploads.append(resources, row, body(CONTENT)) == len(CONTENT)
+
+
+def aged(resources: Resources, hours: float) -> Resources:
+    """The same, with another age of expiry."""
+    config = resources.config
+    changed = replace(config, uploads=replace(config.uploads, expire_hours=hours))
+    return replace(resources, config=changed)
+
+
+@on_both_databases
+async def test_abandoned_sessions_expire(resources: Resources, registry: Registry) -> None:
+    old = await uploads.start(resources, "a", "me", "sha256")
+    await uploads.append(resources, old, body(CONTENT))
+    empty = await uploads.start(resources, "a", "me", "sha256")
+    assert await uploads.expire(aged(resources, 1)) == 0
+    await asyncio.sleep(0.05)
+    assert await uploads.expire(aged(resources, 0.00001)) == 2
+    for row in (old, empty):
+        with pytest.raises(BlobUploadUnknown):
+            await uploads.find(resources, "a", row.id)
+    assert list((registry.folder / "uploads").iterdir()) == []
+
+
+async def test_leftovers_of_crashes_expire_too(resources: Resources, registry: Registry) -> None:
+    (registry.folder / "uploads" / "00000000-0000-4000-8000-000000000000").write_bytes(b"x")
+    assert await uploads.expire(aged(resources, 1)) == 0
+    assert len(list((registry.folder / "uploads").iterdir())) == 1
+    await asyncio.sleep(0.05)
+    await uploads.expire(aged(resources, 0.00001))
+    assert list((registry.folder / "uploads").iterdir()) == []

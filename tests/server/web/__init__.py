@@ -1,0 +1,1 @@
+"""The web floor, piece by piece; whole requests are in tests/flows."""
