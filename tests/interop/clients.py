@@ -14,6 +14,24 @@ _REQUIRED = os.environ.get("KHO_INTEROP_REQUIRE", "").split(",")
 missing: set[str] = set()
 
 
+Command = tuple[str | Path, ...]
+
+_CACHE = Path("/var/lib/containers/cache")
+_OWN_CACHE = 'mount --bind "$0" "$1" && shift && exec "$@"'
+
+
+def with_own_cache(name: str, cache: Path) -> Command:
+    """A client of the containers family, where its cache of known blobs is its own.
+
+    It runs in a mount namespace. The cache remembers, across clients and registries, which compressed blob holds which layer;
+    with a shared one, skopeo pushes a layer as another client once compressed it.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    inside = ("unshare", "--mount", "sh", "-c", _OWN_CACHE, cache, _CACHE)
+    return (*inside, program(name))
+
+
 def program(name: str) -> Path:
     """The client's executable.
 

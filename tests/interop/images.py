@@ -24,7 +24,7 @@ from .processes import run
 
 MARKER = "/etc/kho-marker"
 MARKER_TEXT = "this image went through kho"
-_RECIPE = "bookworm-1"
+_RECIPE = "bookworm-2"
 _PACKAGES = "git,python3-minimal,libpython3-stdlib,openssl"
 _OWN_LAYER = (
     "usr/share/doc",

@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from .access_log import assert_mounted, assert_nothing_uploaded
-from .clients import program
+from .clients import Command, with_own_cache
 from .images import MARKER, MARKER_TEXT, DebianImage
 from .processes import run
 from .servers import Server
 from .wire import digest_of, layers_of, manifest
 
-Command = tuple[str | Path, ...]
 _INSECURE = "--tls-verify=false"
 
 
 def _buildah(state: Path) -> Command:
     root, runroot = state / "root", state / "run"
-    return (program("buildah"), "--root", root, "--runroot", runroot, "--storage-driver=overlay")
+    program = with_own_cache("buildah", state / "cache")
+    return (*program, "--root", root, "--runroot", runroot, "--storage-driver=overlay")
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from .access_log import assert_mounted, assert_nothing_uploaded
-from .clients import program
+from .clients import Command, program
 from .images import MARKER, MARKER_TEXT, DebianImage
 from .processes import CommandFailed, daemon, run
 from .servers import Server
 from .wire import digest_of, layers_of, manifest
 
-Command = tuple[str | Path, ...]
 _LOADED = "kho.invalid/debian:1"
 
 

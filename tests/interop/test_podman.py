@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from .access_log import assert_mounted, assert_nothing_uploaded
-from .clients import program
+from .clients import Command, program, with_own_cache
 from .images import MARKER, MARKER_TEXT, DebianImage
 from .processes import run
 from .servers import Server
 from .wire import digest_of, layers_of, manifest
 
-Command = tuple[str | Path, ...]
 _INSECURE = "--tls-verify=false"
 # podman raises these limits for its containers, which a sandboxed root may not do
 _LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
@@ -20,7 +19,13 @@ _LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
 def _podman(state: Path) -> Command:
     places = ("--root", state / "root", "--runroot", state / "run", "--tmpdir", state / "tmp")
     ways = ("--storage-driver=overlay", "--cgroup-manager=cgroupfs", "--events-backend=none")
-    return (program("podman"), *places, *ways, "--runtime", program("runc"))
+    return (
+        *with_own_cache("podman", state / "cache"),
+        *places,
+        *ways,
+        "--runtime",
+        program("runc"),
+    )
 
 
 @pytest.fixture(scope="module")

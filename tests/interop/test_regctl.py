@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 
 from .access_log import assert_mounted, assert_nothing_uploaded
-from .clients import program
+from .clients import Command, program
 from .images import DebianImage
 from .processes import refused, run
 from .servers import Server
 from .wire import digest_of, manifest, referrers_of
-
-Command = tuple[str | Path, ...]
 
 
 @pytest.fixture(scope="module")
