@@ -8,6 +8,7 @@ holds the bytes. Any worker goes on with any session:
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -16,7 +17,9 @@ from kho.oci.digest import Digest
 from kho.oci.errors import (
     BlobUploadUnknown,
     DigestInvalid,
+    InsufficientStorage,
     RangeInvalid,
+    RegistryError,
     RequestTimeout,
     SizeInvalid,
     Unavailable,
@@ -70,13 +73,9 @@ async def find(resources: Resources, repository: str, upload_id: str) -> UploadR
 
 async def append(resources: Resources, row: UploadRow, body: Body) -> int:
     """Add the body's bytes; return the session's size. The bytes are flushed on return."""
-    row, writer = await _take(resources, row)
-    try:
-        row = await _receive(resources, row, writer, body)
-    except BaseException:
-        await writer.abort()
-        raise
-    return (await _save(resources, row, await writer.pause())).size
+    async with _writing(resources, row) as (fresh, writer):
+        received = await _receive(resources, fresh, writer, body)
+        return (await _save(resources, received, await writer.pause())).size
 
 
 async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Body) -> None:
@@ -84,18 +83,34 @@ async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Bod
 
     Raises DigestInvalid, after which the session is gone, and what `append` raises.
     """
+    async with _writing(resources, row) as (fresh, writer):
+        received = await _receive(resources, fresh, writer, body)
+        try:
+            size = await writer.finish(digest)
+        except DigestInvalid:
+            await resources.database.write(rows.remove, row.id)
+            raise
+        except UploadMissing as error:
+            raise _unknown(row.id) from error
+    await resources.database.write(_adopt, received, digest, size)
+
+
+@asynccontextmanager
+async def _writing(
+    resources: Resources, row: UploadRow
+) -> AsyncIterator[tuple[UploadRow, BlobWriter]]:
+    """Be the session's only writer. A session that fills the disk is given up: 507 must pass."""
     row, writer = await _take(resources, row)
     try:
-        row = await _receive(resources, row, writer, body)
-        size = await writer.finish(digest)
-    except DigestInvalid:
-        await resources.database.write(rows.remove, row.id)
+        yield row, writer
+    except InsufficientStorage:
+        await writer.abort()
+        await resources.storage.discard(row.id)
+        with suppress(RegistryError):  # the database may be full, too
+            await resources.database.write(rows.remove, row.id)
         raise
-    except UploadMissing as error:
-        raise _unknown(row.id) from error
     finally:
         await writer.abort()
-    await resources.database.write(_adopt, row, digest, size)
 
 
 async def _adopt(tx: Transaction, row: UploadRow, digest: Digest, size: int) -> None:

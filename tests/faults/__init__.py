@@ -1,0 +1,1 @@
+"""Faults that only root can make: run as root, left out otherwise."""
