@@ -40,6 +40,7 @@ async def test_advance_needs_the_size_that_is_there(database: Database) -> None:
     await database.write(_start)
     assert await database.write(uploads.advance, ID, expected=0, size=5, state=b"\0five")
     assert not await database.write(uploads.advance, ID, expected=0, size=7, state=b"seven")
+    assert not await database.write(uploads.advance, ID, expected=6, size=7, state=b"seven")
     assert not await database.write(uploads.advance, "other", expected=5, size=7, state=b"seven")
     row = await database.read(uploads.find, ID, "a/b")
     assert row is not None

@@ -217,6 +217,29 @@ async def test_who_gave_up_before_the_transaction_is_left_out(
     assert await database.read(repositories.find, "r2") is not None
 
 
+async def test_who_gives_up_during_the_transaction_does_not_break_the_batch(
+    database: SqliteDatabase,
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def slow(tx: Transaction) -> None:
+        await put_blob(tx, "slow", 1)
+        begun.set()
+        go_on.wait(5)
+
+    first = asyncio.create_task(database.write(slow))
+    await asyncio.to_thread(begun.wait, 5)
+    second = asyncio.create_task(database.write(put_blob, "b", 2))
+    await asyncio.sleep(0)
+    commits = _commits(database)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    go_on.set()
+    assert await second == digest(2)
+    assert commits == ["COMMIT"]
+    assert await database.read(blobs.size, "slow", digest(1)) == 10, "it had begun"
+
+
 async def test_the_log_stays_small(database: SqliteDatabase, path: str) -> None:
     """Checkpoints keep up: the write-ahead log is a few MiB, however much is written."""
     for number in range(300):
