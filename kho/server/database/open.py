@@ -6,6 +6,7 @@ from typing import Final
 from kho.server.database import postgres_schema, sqlite_schema
 from kho.server.database.engine import Database
 from kho.server.database.errors import UnreachableDatabase, UnusableDatabase
+from kho.server.database.local_disk import require_local
 from kho.server.database.postgres import CONNECTIONS, PostgresDatabase
 from kho.server.database.revision import SchemaState, refuse_unready
 from kho.server.database.sqlite import SqliteDatabase
@@ -26,7 +27,7 @@ async def open_database(url: str, *, connections: int = CONNECTIONS) -> Database
     """
     path = _file(url)
     if path is not None:
-        require_sound_version(sqlite3.sqlite_version_info)
+        _require_safe(path)
         state, stored = sqlite_schema.stored_state(path)
         if state is not SchemaState.CURRENT:
             raise refuse_unready(state, stored)
@@ -45,7 +46,7 @@ def check(url: str) -> SchemaState:
     path = _file(url)
     if path is None:
         return postgres_schema.stored_state(url)[0]
-    require_sound_version(sqlite3.sqlite_version_info)
+    _require_safe(path)
     return sqlite_schema.stored_state(path)[0]
 
 
@@ -58,8 +59,13 @@ def migrate(url: str) -> None:
     if path is None:
         postgres_schema.migrate_server(url)
     else:
-        require_sound_version(sqlite3.sqlite_version_info)
+        _require_safe(path)
         sqlite_schema.migrate_file(path)
+
+
+def _require_safe(path: str) -> None:
+    require_sound_version(sqlite3.sqlite_version_info)
+    require_local(path)
 
 
 def _file(url: str) -> str | None:

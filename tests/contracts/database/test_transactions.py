@@ -78,14 +78,6 @@ async def test_a_cancelled_caller_disturbs_nobody(database: Database) -> None:
     assert await database.write(put_blob, "a", 100) == digest(100)
 
 
-async def test_a_read_cannot_write_or_nobody_notices(database: Database) -> None:
-    """A read outside a transaction is for reading: where the database can, it refuses."""
-    if database.dialect == "postgresql":
-        pytest.skip("locks of a decision are taken in reads of single statements, too")
-    with pytest.raises(Unavailable, match="read-only"):
-        await database.read(repositories.ensure, "a")
-
-
 async def test_ping(database: Database) -> None:
     await database.ping()
 

@@ -113,6 +113,11 @@ async def test_works_run_off_the_event_loop(database: SqliteDatabase) -> None:
     assert await database.read(where) == "MainThread"
 
 
+async def test_a_read_cannot_write(database: SqliteDatabase) -> None:
+    with pytest.raises(Unavailable, match="read-only"):
+        await database.read(repositories.ensure, "a")
+
+
 async def test_a_work_that_waits_is_a_mistake(database: SqliteDatabase) -> None:
     async def wait(tx: Transaction) -> None:
         await put_blob(tx, "a", 1)
