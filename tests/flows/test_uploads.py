@@ -5,6 +5,8 @@ from itertools import pairwise
 import pytest
 
 from kho.oci.digest import Digest, empty_digest
+from kho.server.registry import uploads
+from kho.server.storage.interface import Checkpoint
 from tests.flows.client import Answer, Client, pieces
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry
@@ -101,6 +103,31 @@ async def test_resumed_after_a_restart(registry: Registry) -> None:
     await registry.client.patch(location, CONTENT[70_000:])
     await registry.restart()
     assert_blob(await registry.client.put(f"{location}?digest={DIGEST}"), "a", DIGEST)
+
+
+async def test_I6_a_put_repeated_after_a_crash_between_bytes_and_row(registry: Registry) -> None:
+    location = await registry.open_upload("a")
+    await registry.client.patch(location, CONTENT)
+    resources = registry.workers[-1].app.resources
+    assert resources is not None
+    row = await uploads.find(resources, "a", location.rpartition("/")[2])
+    checkpoint = Checkpoint(row.size, row.state)
+    writer = await resources.storage.resume(row.id, row.algorithm, checkpoint)
+    await writer.finish(DIGEST)  # and here the worker is killed
+    status = await registry.client.get(location)
+    assert (status.status, status["Range"]) == (204, f"0-{len(CONTENT) - 1}")
+    wrong = await registry.client.put(f"{location}?digest={empty_digest()}")
+    assert (wrong.status, wrong.codes) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+    assert (await registry.client.put(f"{location}?digest={DIGEST}", b"x")).status == 404
+    assert_blob(await registry.client.put(f"{location}?digest={DIGEST}"), "a", DIGEST)
+    await assert_pullable(registry.client, "a", DIGEST, CONTENT)
+
+
+async def test_a_session_whose_bytes_are_gone_is_gone(registry: Registry) -> None:
+    location = await registry.open_upload("a")
+    await registry.client.patch(location, CONTENT)
+    (registry.folder / "uploads" / location.rpartition("/")[2]).unlink()
+    assert (await registry.client.get(location)).status == 404
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])

@@ -24,6 +24,7 @@ from kho.oci.errors import (
     SizeInvalid,
     Unavailable,
 )
+from kho.oci.hashing import resume_hasher
 from kho.oci.ranges import ByteRange, upload_range
 from kho.server.database import uploads as rows
 from kho.server.database.engine import Transaction
@@ -71,6 +72,34 @@ async def find(resources: Resources, repository: str, upload_id: str) -> UploadR
     return row
 
 
+async def status(resources: Resources, row: UploadRow) -> int:
+    """How many bytes can be relied on; raise BlobUploadUnknown when they are gone."""
+    if row.size == 0:
+        return 0
+    try:
+        checkpoint = Checkpoint(row.size, row.state)
+        writer = await resources.storage.resume(row.id, row.algorithm, checkpoint)
+    except UploadBusy:
+        return row.size
+    except UploadMissing as error:
+        if await _placed(resources, row) is None:
+            raise _unknown(row.id) from error
+    else:
+        await writer.abort()
+    return row.size
+
+
+async def _placed(resources: Resources, row: UploadRow) -> Digest | None:
+    """The digest of a session whose bytes became a blob just before a crash kept the row.
+
+    Its hash state proves that exactly these bytes were sent in this session.
+    """
+    hasher = resume_hasher(row.algorithm, row.state)
+    if hasher is None or not await resources.storage.holds(hasher.digest(), row.size):
+        return None
+    return hasher.digest()
+
+
 async def append(resources: Resources, row: UploadRow, body: Body) -> int:
     """Add the body's bytes; return the session's size. The bytes are flushed on return."""
     async with _writing(resources, row) as (fresh, writer):
@@ -83,16 +112,26 @@ async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Bod
 
     Raises DigestInvalid, after which the session is gone, and what `append` raises.
     """
+    try:
+        size = await _store(resources, row, digest, body)
+    except BlobUploadUnknown:
+        row = await find(resources, row.repository, row.id)
+        if await anext(body.chunks, b"") or await _placed(resources, row) != digest:
+            raise
+        size = row.size
+    await resources.database.write(_adopt, row, digest, size)
+
+
+async def _store(resources: Resources, row: UploadRow, digest: Digest, body: Body) -> int:
     async with _writing(resources, row) as (fresh, writer):
-        received = await _receive(resources, fresh, writer, body)
+        await _receive(resources, fresh, writer, body)
         try:
-            size = await writer.finish(digest)
+            return await writer.finish(digest)
         except DigestInvalid:
             await resources.database.write(rows.remove, row.id)
             raise
         except UploadMissing as error:
             raise _unknown(row.id) from error
-    await resources.database.write(_adopt, received, digest, size)
 
 
 @asynccontextmanager

@@ -60,12 +60,14 @@ def fsync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def make_folders(path: Path, top: Path) -> None:
-    """Create `path` below `top`, each new folder's entry flushed."""
-    if path.is_dir():
+def make_folders(path: Path, durable: set[Path]) -> None:
+    """Create `path`, its entry and those above it flushed; `durable` are known to be.
+
+    A folder that is there already may be another process's, not flushed yet.
+    """
+    if path in durable:
         return
-    if path != top:
-        make_folders(path.parent, top)
+    make_folders(path.parent, durable)
     path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     fsync_folder(path.parent)
 

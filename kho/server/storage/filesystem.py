@@ -55,6 +55,7 @@ class FileWriter:
         self._written = size
         self._started = size
         self._cut = os.fstat(fd).st_size > size
+        self._new = size == 0
         self._hasher = hasher
         self._batch: list[bytes] = []
         self._batch_size = 0
@@ -100,6 +101,9 @@ class FileWriter:
     def _flush(self, batch: list[bytes]) -> Checkpoint:
         self._drain(batch)
         os.fdatasync(self._fd)
+        if self._new:
+            fsync_folder(self._path.parent)
+            self._new = False
         return Checkpoint(self._written, self._hasher.save())
 
     async def checkpoint(self) -> Checkpoint:
@@ -144,7 +148,7 @@ class FileWriter:
 
     def _renamed(self, target: Path) -> bool:
         """Rename; False when the file is gone, or a deletion took the folder just made."""
-        make_folders(target.parent, self._storage.blobs)
+        self._storage.make_folder(target.parent)
         try:
             os.rename(self._path, target)
         except FileNotFoundError:
@@ -192,15 +196,23 @@ class FilesystemStorage:
         self.root = root
         self.blobs = root / "docker" / "registry" / "v2" / "blobs"
         self.uploads = root / "uploads"
+        self._durable = {root}
         try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fsync_folder(root.parent)
             for folder in (self.blobs, self.uploads):
-                make_folders(folder, root)
+                make_folders(folder, self._durable)
         except OSError as error:
             raise as_registry_error(error) from error
 
     def blob_path(self, digest: Digest) -> Path:
         """Where the blob's bytes are; built from a parsed digest only."""
         return self.blobs / digest.algorithm / digest.hex[:2] / digest.hex / "data"
+
+    def make_folder(self, path: Path) -> None:
+        """Make a blob's folder durable. Those of the first two digits are few, and remembered."""
+        make_folders(path, self._durable)
+        self._durable.update((path.parent, path.parent.parent))
 
     async def create(self, upload_id: str, algorithm: str) -> FileWriter:
         """Start a session."""

@@ -28,7 +28,7 @@ from kho.server.web.converters import convert
 from kho.server.web.middleware import Observation
 from kho.server.web.request import BlobResponse, Receive, Request, Response, Scope, Send
 from kho.server.web.routes import TABLE, Route, match
-from kho.server.web.streaming import ClientGone, send_blob, send_response
+from kho.server.web.streaming import ClientGone, send_answer, send_response
 
 # After a refusal this much of an unread body is taken, so that a client that writes before it
 # reads still sees the answer.
@@ -82,11 +82,8 @@ class App:
             telemetry.log_failure("request failed", error, request_id=observation.request_id)
             failed = UnknownError("internal error", detail={"request": observation.request_id})
             answer = await _refuse(request, failed)
-        if isinstance(answer, Response):
-            await send_response(send, answer, head=head)
-            return
         try:
-            await send_blob(receive, send, answer, self.config, head=head)
+            await send_answer(receive, send, answer, self.config, head=head)
         except ClientGone as error:
             telemetry.log_event("answer cut", reason=str(error), request_id=observation.request_id)
             raise

@@ -17,7 +17,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web import health
 from kho.server.web.request import BlobResponse, Request, Response
-from kho.server.web.v2 import base, blobs, catalog, manifests, referrers, tags, uploads
+from kho.server.web.v2 import blobs, catalog, manifests, referrers, root, tags, uploads
 
 Handler = Callable[[Resources, Request], Awaitable[Response | BlobResponse]]
 
@@ -44,8 +44,8 @@ ROUTES: Final = (
     Route("healthz", "GET", "/healthz", Action.OPERATE, health.live),
     Route("readyz", "GET", "/readyz", Action.OPERATE, health.ready),
     Route("metrics", "GET", "/metrics", Action.OPERATE, health.metrics),
-    Route("base", "GET", "/v2/", Action.PING, base.ping),
-    Route("extensions", "GET", "/v2/_oci/ext/discover", Action.PING, base.extensions),
+    Route("root", "GET", "/v2/", Action.PING, root.ping),
+    Route("extensions", "GET", "/v2/_oci/ext/discover", Action.PING, root.extensions),
     Route("catalog", "GET", "/v2/_catalog", Action.CATALOG, catalog.page),
     Route("blob", "GET", _BLOB, Action.PULL, blobs.get),
     Route("blob", "DELETE", _BLOB, Action.DELETE, blobs.delete),

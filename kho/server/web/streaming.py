@@ -5,12 +5,14 @@ receive(). A reader that stalls costs the one piece that waits.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 
 from kho.server.config import Config
 from kho.server.web.request import BlobResponse, Receive, Response, Send
 
-# A short blob goes out in one piece, which needs no watching.
+# A short body goes out in one piece, which needs no watching.
 ONE_PIECE: Final = 128 * 1024
 
 
@@ -18,8 +20,20 @@ class ClientGone(Exception):
     """The client left, stalled or drips: stop sending and cut the connection."""
 
 
+async def send_answer(
+    receive: Receive, send: Send, answer: Response | BlobResponse, config: Config, *, head: bool
+) -> None:
+    """Send any answer; raise ClientGone, or a reader's error, to cut it short."""
+    if isinstance(answer, BlobResponse):
+        await _send_blob(receive, send, answer, config, head=head)
+    elif head or len(answer.body) <= ONE_PIECE:
+        await send_response(send, answer, head=head)
+    else:
+        await _stream(receive, send, answer, _slices(answer.body), config)
+
+
 async def send_response(send: Send, response: Response, *, head: bool) -> None:
-    """Send an answer that is in memory."""
+    """Send a short answer that is in memory."""
     await send(
         {"type": "http.response.start", "status": response.status, "headers": response.headers}
     )
@@ -27,33 +41,37 @@ async def send_response(send: Send, response: Response, *, head: bool) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def send_blob(
+async def _slices(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), ONE_PIECE):
+        yield body[start : start + ONE_PIECE]
+
+
+async def _send_blob(
     receive: Receive, send: Send, response: BlobResponse, config: Config, *, head: bool
 ) -> None:
-    """Send a blob or a part of it; raise ClientGone, or the reader's error, to cut it short."""
+    short = Response(response.status, response.headers)
     try:
+        pieces = response.reader.chunks(response.start, response.stop)
         if head:
-            await send_response(send, Response(response.status, response.headers), head=True)
+            await send_response(send, short, head=True)
         elif response.stop - response.start <= ONE_PIECE:
-            parts = [part async for part in response.reader.chunks(response.start, response.stop)]
-            whole = Response(response.status, response.headers, b"".join(parts))
-            await send_response(send, whole, head=False)
+            body = b"".join([piece async for piece in pieces])
+            await send_response(send, replace(short, body=body), head=False)
         else:
-            await _stream(receive, send, response, config)
+            await _stream(receive, send, short, pieces, config)
     finally:
         response.reader.close()
 
 
-async def _stream(receive: Receive, send: Send, response: BlobResponse, config: Config) -> None:
+async def _stream(
+    receive: Receive, send: Send, start: Response, pieces: AsyncIterator[bytes], config: Config
+) -> None:
     gone = asyncio.create_task(_watch(receive))
     try:
-        start = {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": response.headers,
-        }
-        await send(start)
-        await _pieces(send, response, config, gone)
+        await send(
+            {"type": "http.response.start", "status": start.status, "headers": start.headers}
+        )
+        await _send_pieces(send, pieces, config, gone)
     finally:
         gone.cancel()
 
@@ -63,12 +81,12 @@ async def _watch(receive: Receive) -> None:
         pass
 
 
-async def _pieces(
-    send: Send, response: BlobResponse, config: Config, gone: asyncio.Task[None]
+async def _send_pieces(
+    send: Send, pieces: AsyncIterator[bytes], config: Config, gone: asyncio.Task[None]
 ) -> None:
     clock = asyncio.get_running_loop().time
     started, sent = clock(), 0
-    async for piece in response.reader.chunks(response.start, response.stop):
+    async for piece in pieces:
         try:
             async with asyncio.timeout(config.http.idle_seconds):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

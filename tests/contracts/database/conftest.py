@@ -1,6 +1,5 @@
 """Who takes part: a database enrols with a few lines that make an empty one and return its URL."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -11,26 +10,12 @@ from kho.server.database.engine import Database
 from kho.server.database.open import migrate, open_database
 from kho.server.database.schema import metadata
 from kho.server.database.sqlite_connection import create_file, open_file
-from tests.postgres import PostgresMissing, PostgresServer
+from tests.postgres import PostgresServer
 
 # Children first. Quicker than a new database for each test, and than TRUNCATE.
 EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
 ENROLLED = ("sqlite", "postgresql")
 _numbers = count()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """One server for the whole run, with a database `kho` that tests leave empty to the next."""
-    if os.environ.get("KHO_TEST_POSTGRES") == "skip":
-        pytest.skip("KHO_TEST_POSTGRES=skip")
-    try:
-        server = PostgresServer()
-    except PostgresMissing as error:
-        pytest.fail(str(error), pytrace=False)
-    with server:
-        migrate(server.create("kho"))
-        yield server
 
 
 @pytest.fixture(params=ENROLLED)

@@ -1,5 +1,6 @@
 """What the file system adds: the layout of registry:2, private modes, nothing outside the root."""
 
+import asyncio
 import errno
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 
 from kho.oci.digest import Digest
 from kho.oci.errors import InsufficientStorage, Unavailable
-from kho.server.storage.files import as_registry_error, make_folders
+from kho.server.storage.files import as_registry_error
 from kho.server.storage.filesystem import FilesystemStorage
 from kho.server.storage.interface import UploadMissing
 from tests.contracts.storage.acts import LARGE, fetch, new_id, opened, push, read, write
@@ -137,15 +138,19 @@ async def test_readers_and_writers_give_their_descriptors_back(store: Filesystem
 
 
 async def test_deleting_while_others_push_the_same(store: FilesystemStorage) -> None:
-    digest = Digest.of(b"content")
-    for _ in range(30):
-        writer = await store.create(new_id(), "sha256")
-        await write(writer, b"content")
-        # As if another worker's collector came between: the folder goes before the rename.
-        make_folders(store.blob_path(digest).parent, store.blobs)
-        await store.delete(digest)
-        await writer.finish(digest)
-        assert await store.holds(digest, 7)
+    # A collector on another worker may take the folder between its making and the rename.
+    async def collect() -> None:
+        while True:
+            await store.delete(Digest.of(b"content"))
+
+    collectors = [asyncio.create_task(collect()) for _ in range(4)]
+    for _ in range(300):
+        await push(store, b"content")
+    for collector in collectors:
+        collector.cancel()
+    await asyncio.gather(*collectors, return_exceptions=True)
+    digest = await push(store, b"content")
+    assert await fetch(store, digest, 7) == b"content"
 
 
 async def test_a_store_that_vanished_is_unavailable(store: FilesystemStorage) -> None:

@@ -75,7 +75,8 @@ async def _mount(resources: Resources, request: Request) -> Digest | None:
 async def status(resources: Resources, request: Request) -> Response:
     """How far the session is."""
     row = await uploads.find(resources, request.values.name, request.values.upload_id)
-    return _session_answer(204, row.repository, row.id, row.size)
+    size = await uploads.status(resources, row)
+    return _session_answer(204, row.repository, row.id, size)
 
 
 async def append(resources: Resources, request: Request) -> Response:
