@@ -222,7 +222,7 @@ async def sizes(
     return {parse_digest(digest): size for digest, size in rows}
 
 
-async def referrers(  # noqa: PLR0917
+async def referrers(
     tx: Transaction,
     repository: str,
     subject: Digest,
