@@ -3,8 +3,9 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -51,13 +52,20 @@ class Threads:
         self._pool.shutdown(wait=True)
 
 
-def fsync_folder(path: Path) -> None:
-    """Make the entries of a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+@contextmanager
+def opened_folder(path: Path) -> Iterator[int]:
+    """A folder's descriptor, which can be flushed even when the folder was removed meanwhile."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        yield fd
     finally:
         os.close(fd)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the entries of a folder durable."""
+    with opened_folder(path) as folder:
+        os.fsync(folder)
 
 
 def make_folders(path: Path, durable: set[Path]) -> None:

@@ -26,6 +26,7 @@ from kho.server.storage.files import (
     as_registry_error,
     fsync_folder,
     make_folders,
+    opened_folder,
 )
 from kho.server.storage.interface import Checkpoint, UploadBusy, UploadMissing
 from kho.server.storage.writeback import start_writeback
@@ -143,15 +144,17 @@ class FileWriter:
         while not self._renamed(target):
             if not self._path.exists():
                 raise UploadMissing  # cancelled meanwhile
-        fsync_folder(target.parent)
         return self._written
 
     def _renamed(self, target: Path) -> bool:
-        """Rename; False when the file is gone, or a deletion took the folder just made."""
-        self._storage.make_folder(target.parent)
+        """Rename and flush; False when the file is gone, or a deletion took the folder."""
         try:
-            os.rename(self._path, target)
+            self._storage.make_folder(target.parent)
+            with opened_folder(target.parent) as folder:
+                os.rename(self._path, target)
+                os.fsync(folder)
         except FileNotFoundError:
+            self._storage.forget_folders()
             return False
         return True
 
@@ -213,6 +216,10 @@ class FilesystemStorage:
         """Make a blob's folder durable. Those of the first two digits are few, and remembered."""
         make_folders(path, self._durable)
         self._durable.update((path.parent, path.parent.parent))
+
+    def forget_folders(self) -> None:
+        """Somebody removed folders behind our back: make them again."""
+        self._durable = {self.root}
 
     async def create(self, upload_id: str, algorithm: str) -> FileWriter:
         """Start a session."""

@@ -153,6 +153,13 @@ async def test_deleting_while_others_push_the_same(store: FilesystemStorage) -> 
     assert await fetch(store, digest, 7) == b"content"
 
 
+async def test_folders_removed_by_hand_are_made_again(store: FilesystemStorage) -> None:
+    await push(store, b"content")
+    shutil.rmtree(store.blobs)
+    digest = await push(store, b"content")
+    assert await fetch(store, digest, 7) == b"content"
+
+
 async def test_a_store_that_vanished_is_unavailable(store: FilesystemStorage) -> None:
     shutil.rmtree(store.root)
     with pytest.raises(Unavailable):

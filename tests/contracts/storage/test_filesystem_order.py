@@ -26,14 +26,16 @@ class Call:
     target: str = ""
 
 
-@pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
-    """What a process calls that pushes one blob into a new folder called `store`."""
+@pytest.fixture(scope="module", params=["a new store", "folders another process just made"])
+def calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
+    """What a process calls that pushes one blob into a folder called `store`."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.fail("strace is missing (Debian: apt-get install strace)", pytrace=False)
     folder = tmp_path_factory.mktemp("traced")
     log = folder / "log"
+    if request.param != "a new store":
+        (folder / FOLDER).mkdir(parents=True)
     program = [sys.executable, "-m", "tests.contracts.storage.pusher", "whole"]
     done = subprocess.run(
         [strace, "-f", "-y", "-s", "512", "-e", CALLS, "-o", log, *program, folder / "store"],
@@ -106,17 +108,19 @@ def test_the_folder_of_the_name_is_flushed_after_it(calls: list[Call]) -> None:
     assert any(flush > renamed(calls) for flush in only(calls, FLUSH, FOLDER))
 
 
-def test_every_new_folder_is_flushed_into_its_parent(calls: list[Call]) -> None:
-    made = [(at, call.path) for at, call in enumerate(calls) if call.name.startswith("mkdir")]
-    assert FOLDER in [path for _, path in made]
-    for at, path in made:
+def test_every_folder_is_flushed_into_its_parent_whoever_made_it(calls: list[Call]) -> None:
+    made = {call.path: at for at, call in enumerate(calls) if call.name.startswith("mkdir")}
+    rename, path = renamed(calls), FOLDER
+    while "/" in path:
         parent = path.rpartition("/")[0]
-        flushes = only(calls, FLUSH, parent) if parent else [at + 1]
-        assert any(flush > at for flush in flushes), path
+        flushes = only(calls[:rename], FLUSH, parent)
+        assert any(flush > made.get(path, -1) for flush in flushes), path
+        path = parent
 
 
-def test_a_checkpoint_is_flushed(calls: list[Call]) -> None:
+def test_a_checkpoint_is_flushed_with_the_name_of_its_file(calls: list[Call]) -> None:
     upload = calls[renamed(calls)].path
     flushes = only(calls, re.compile("fdatasync"), upload)
     assert flushes
     assert min(only(calls, WRITE, upload)) < flushes[0]
+    assert any(flush > flushes[0] for flush in only(calls, FLUSH, "store/uploads"))
