@@ -19,8 +19,8 @@ from bench.scenarios import scenarios
 from bench.scenarios.scenario import Scenario
 
 
-class LimitReachedError(Exception):
-    """The minutes of the run are over."""
+class StoppedError(Exception):
+    """The minutes of the run are over, or somebody asked it to end: what was measured is shown."""
 
 
 @dataclass
@@ -73,15 +73,15 @@ def _measure_all(
 ) -> Findings:
     findings = Findings()
     terms = Terms(said.settings, said.workers, said.folder, said.settle)
-    signal.signal(signal.SIGALRM, _on_alarm)
-    signal.signal(signal.SIGTERM, _on_term)
+    signal.signal(signal.SIGALRM, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     signal.alarm(said.limit)
     try:
         for scenario in chosen:
             _measure(scenario, contestants, terms, findings)
-    except LimitReachedError:
+    except StoppedError as stopped:
         findings.failed = True
-        findings.notes.append(f"stopped after {said.limit // 60} minutes, before it was complete")
+        findings.notes.append(f"{stopped}, before it was complete")
     finally:
         signal.alarm(0)
     return findings
@@ -96,7 +96,7 @@ def _measure(
     begun = time.monotonic()
     try:
         samples = rounds.run(scenario, contestants, terms)
-    except LimitReachedError:
+    except StoppedError:
         raise
     except Exception as failure:  # noqa: BLE001 - the other scenarios shall run all the same
         findings.failed = True
@@ -154,12 +154,8 @@ def _refuse(text: str) -> int:
     return 2
 
 
-def _on_alarm(_number: int, _frame: FrameType | None) -> None:
-    raise LimitReachedError
-
-
-def _on_term(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise StoppedError(f"stopped by {signal.Signals(number).name}")
 
 
 if __name__ == "__main__":

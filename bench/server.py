@@ -14,7 +14,7 @@ from bench.peers import Peer
 from bench.wire import Address, Connection, WireError
 
 READY_SECONDS = 60.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 8.0
 POLL = 0.005
 
 
