@@ -115,6 +115,16 @@ async def test_a_stalled_reader_costs_one_piece_and_is_dropped(registry: Registr
         assert len(exchange.body) <= 3 * PIECE
 
 
+@pytest.mark.settings(http__idle_seconds=0.1)
+async def test_a_stalled_reader_of_a_long_manifest_is_dropped(registry: Registry) -> None:
+    await registry.push_image("a", "1", annotations={"x": "y" * 1_000_000})
+    async with registry.client.exchange("GET", "/v2/a/manifests/1", gated=True) as exchange:
+        exchange.allow(2)
+        await exchange.finished()
+        assert exchange.error is not None
+        assert len(exchange.body) <= 3 * PIECE
+
+
 @pytest.mark.settings(http__grace_seconds=0, http__minimum_rate="1MiB")
 async def test_a_dripping_reader_is_dropped(registry: Registry) -> None:
     await registry.push_blob("a", CONTENT)

@@ -140,10 +140,10 @@ SHAPES = [
 ]
 
 
-def work(content: bytes) -> float:
-    """Processor seconds of this thread to read or refuse, the least of three runs."""
+def work(content: bytes, rounds: int = 3) -> float:
+    """Processor seconds of this thread to read or refuse, the least of some runs."""
     runs = []
-    for _ in range(3):
+    for _ in range(rounds):
         started = time.thread_time()
         with suppress(JsonRefused):
             parse_object(content)
@@ -155,7 +155,7 @@ def work(content: bytes) -> float:
 def test_eight_times_the_size_is_not_64_times_the_work(shape: str) -> None:
     small, large = (work(hostile(shape, size)) for size in (32 * 1024, 256 * 1024))
     assert large < 30 * small + 0.02
-    assert work(hostile(shape, 4 * 1024 * 1024)) < 30 * max(large, 0.005) * 16
+    assert work(hostile(shape, 4 * 1024 * 1024), rounds=1) < 30 * max(large, 0.005) * 16
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "objects"])
