@@ -26,11 +26,13 @@ _CREATE: Final = Statement(
     )
     .on_conflict_do_nothing()
 )
-_FIND: Final = Statement(
+_ROW: Final = (
     select(*(_table[name] for name in _columns))
     .where(_table.id == bindparam("id"))
     .where(_table.repository == bindparam("repository"))
 )
+_FIND: Final = Statement(_ROW)
+_FIND_SETTLED: Final = Statement(_ROW.with_for_update())
 # The second half lets the same step be taken twice: the same hash state means the same bytes.
 _ADVANCE: Final = Statement(
     update(uploads)
@@ -72,6 +74,12 @@ async def create(tx: Transaction, id: str, repository: str, actor: str, algorith
 async def find(tx: Transaction, id: str, repository: str) -> UploadRow | None:  # noqa: A002
     """A session of this repository."""
     row = await tx.one(_FIND, id=id, repository=repository)
+    return None if row is None else UploadRow(*row)
+
+
+async def find_settled(tx: Transaction, id: str, repository: str) -> UploadRow | None:  # noqa: A002
+    """The same inside a write: no `advance` whose outcome is unknown can still come after it."""
+    row = await tx.one(_FIND_SETTLED, id=id, repository=repository)
     return None if row is None else UploadRow(*row)
 
 

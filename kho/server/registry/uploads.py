@@ -3,7 +3,8 @@
 The row holds what is acknowledged (size and hash state, flushed before it is written), the storage
 holds the bytes. Any worker goes on with any session:
 
-    PATCH ─► row ─► storage.resume(size, state) ─► row again: unchanged? ─► bytes ─► pause ─► row
+    PATCH ─► row ─► storage.resume(size, state), which locks ─► row again: unchanged?
+          ─► bytes ─► checkpoint ─► row ─► unlock
 """
 
 import asyncio
@@ -104,7 +105,7 @@ async def append(resources: Resources, row: UploadRow, body: Body) -> int:
     """Add the body's bytes; return the session's size. The bytes are flushed on return."""
     async with _writing(resources, row) as (fresh, writer):
         received = await _receive(resources, fresh, writer, body)
-        return (await _save(resources, received, await writer.pause())).size
+        return (await _save(resources, received, await writer.checkpoint())).size
 
 
 async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Body) -> None:
@@ -183,7 +184,11 @@ async def cancel(resources: Resources, row: UploadRow) -> None:
 
 
 async def _take(resources: Resources, row: UploadRow) -> tuple[UploadRow, BlobWriter]:
-    """Become the session's only writer, at what is acknowledged now."""
+    """Become the session's only writer, at what is acknowledged now.
+
+    The row is read again under the storage's lock, in a write: whoever held the lock before has
+    written it, or never will.
+    """
     deadline = asyncio.get_running_loop().time() + BUSY_SECONDS
     while True:
         writer = None
@@ -198,13 +203,15 @@ async def _take(resources: Resources, row: UploadRow) -> tuple[UploadRow, BlobWr
                 raise Unavailable(message, retry_after=1) from error
             await asyncio.sleep(BUSY_STEP)
         try:
-            fresh = await find(resources, row.repository, row.id)
+            fresh = await resources.database.write(rows.find_settled, row.id, row.repository)
+            if fresh is None:
+                raise _unknown(row.id)
         except BaseException:
             if writer is not None:
                 await writer.abort()
             raise
         if writer is not None:
-            if fresh.size == row.size:
+            if (fresh.size, fresh.state) == (row.size, row.state):
                 return row, writer
             await writer.abort()
         row = fresh
@@ -225,7 +232,7 @@ async def _receive(
             if writer.size - row.size >= CHECKPOINT:
                 row = await _save(resources, row, await writer.checkpoint())
     except (BodyCut, RequestTimeout):
-        await _save(resources, row, await writer.pause())
+        await _save(resources, row, await writer.checkpoint())
         raise
     if stop is not None and writer.size != stop:
         raise SizeInvalid("the body is shorter than its Content-Range")

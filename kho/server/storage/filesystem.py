@@ -57,6 +57,7 @@ class FileWriter:
         self._started = size
         self._cut = os.fstat(fd).st_size > size
         self._new = size == 0
+        self._flushed = size > 0
         self._hasher = hasher
         self._batch: list[bytes] = []
         self._batch_size = 0
@@ -90,18 +91,21 @@ class FileWriter:
     def _drain(self, batch: list[bytes]) -> None:
         if self._cut:
             os.ftruncate(self._fd, self._written)
-            self._cut = False
+            self._cut = self._flushed = False
         for chunk in batch:
             self._hasher.update(chunk)
             _write_all(self._fd, chunk, self._written)
             self._written += len(chunk)
+            self._flushed = False
         if self._written - self._started >= WRITEBACK:
             start_writeback(self._fd, self._started, self._written - self._started)
             self._started = self._written
 
     def _flush(self, batch: list[bytes]) -> Checkpoint:
         self._drain(batch)
-        os.fdatasync(self._fd)
+        if not self._flushed:
+            os.fdatasync(self._fd)
+            self._flushed = True
         if self._new:
             fsync_folder(self._path.parent)
             self._new = False
@@ -112,13 +116,6 @@ class FileWriter:
         await self._settle()
         batch, self._batch, self._batch_size = self._batch, [], 0
         return await self._storage.threads.run(self._flush, batch)
-
-    async def pause(self) -> Checkpoint:
-        """Flush and let go."""
-        try:
-            return await self.checkpoint()
-        finally:
-            await self.abort()
 
     async def finish(self, digest: Digest) -> int:
         """Verify and place."""
@@ -139,7 +136,8 @@ class FileWriter:
                 "the content does not match the digest",
                 detail={"expected": str(digest), "actual": str(actual), "size": self._written},
             )
-        os.fsync(self._fd)
+        if not self._flushed:
+            os.fsync(self._fd)
         target = self._storage.blob_path(digest)
         while not self._renamed(target):
             if not self._path.exists():

@@ -4,10 +4,13 @@ Storage knows digests and upload sessions, not repositories. An upload session i
 caller: its id, the bytes acknowledged so far and an opaque state. Any process that is handed the
 three goes on with it.
 
-    create(id) ─► append … append ─► pause() ─► Checkpoint(size, state)     kept by the caller
-                                        ▲                │
-                                        └── resume(id, size, state) ◄──────┘  on any worker
+    create(id) ─► write … write ─► checkpoint() ─► Checkpoint(size, state)    kept by the caller
+                    ▲                                        │
+                    └───────── resume(id, checkpoint) ◄──────┘                on any worker
     finish(digest) ─► the blob is visible, whole and flushed, or nothing is
+
+The writer holds the session until it is finished or aborted; the caller keeps its checkpoint
+first, so that the next writer sees it.
 """
 
 from collections.abc import AsyncIterator
@@ -34,7 +37,7 @@ class Checkpoint:
 
 
 class BlobWriter(Protocol):
-    """One writer of one session. Close it with exactly one of pause, finish, abort."""
+    """One writer of one session. End it with finish or abort."""
 
     @property
     def size(self) -> int:
@@ -48,9 +51,6 @@ class BlobWriter(Protocol):
 
     async def checkpoint(self) -> Checkpoint:
         """Flush all bytes taken so far; the writer goes on."""
-
-    async def pause(self) -> Checkpoint:
-        """Flush and let go of the session; another writer may resume it."""
 
     async def finish(self, digest: Digest) -> int:
         """Verify, place and flush the blob; return its size.

@@ -48,11 +48,6 @@ class MemoryWriter:
         self._session.touched = time.monotonic()
         return Checkpoint(self.size, self._hasher.save())
 
-    async def pause(self) -> Checkpoint:
-        """Let go."""
-        self._session.busy = False
-        return await self.checkpoint()
-
     async def finish(self, digest: Digest) -> int:
         """Verify and place."""
         content = bytes(self._session.content[: self._size])

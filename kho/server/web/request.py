@@ -12,6 +12,7 @@ from kho.server.config import Config
 from kho.server.policy.access import Principal
 from kho.server.registry.blobs import BlobReader
 from kho.server.registry.uploads import BodyCut
+from kho.server.web.watchdog import Watchdog
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -126,32 +127,37 @@ class Request:
 
         Raises BodyCut when the client leaves, RequestTimeout when it stalls or drips.
         """
+        self._check_coding()
+        http = self.config.http
+        clock = asyncio.get_running_loop().time
+        started, total, expected = clock(), 0, self.content_length
+        watchdog = Watchdog(http.idle_seconds)
+        try:
+            while not self.body_done:
+                message = await watchdog.wait(self.receive())
+                if message["type"] == "http.disconnect":
+                    self.body_done = True
+                    raise BodyCut
+                self.body_done = not message.get("more_body", False)
+                chunk: bytes = message.get("body", b"")
+                total += len(chunk)
+                if self.body_done and expected is not None and total != expected:
+                    raise BodyCut
+                if chunk:
+                    yield chunk
+                elapsed = clock() - started
+                if elapsed > http.grace_seconds and total < elapsed * http.minimum_rate:
+                    raise RequestTimeout("the client sends too slowly")
+        except TimeoutError as error:
+            raise RequestTimeout("the client stopped sending") from error
+        finally:
+            watchdog.close()
+
+    def _check_coding(self) -> None:
         if self.header(b"content-encoding") not in (None, "identity"):
             raise UnsupportedEncoding("request bodies must not be compressed")
         if self.header(b"transfer-encoding") and self.header(b"content-length"):
             raise BlobUploadInvalid("Content-Length and Transfer-Encoding exclude each other")
-        http = self.config.http
-        clock = asyncio.get_running_loop().time
-        started, total, expected = clock(), 0, self.content_length
-        while not self.body_done:
-            try:
-                async with asyncio.timeout(http.idle_seconds):
-                    message = await self.receive()
-            except TimeoutError as error:
-                raise RequestTimeout("the client stopped sending") from error
-            if message["type"] == "http.disconnect":
-                self.body_done = True
-                raise BodyCut
-            self.body_done = not message.get("more_body", False)
-            chunk: bytes = message.get("body", b"")
-            total += len(chunk)
-            if self.body_done and expected is not None and total != expected:
-                raise BodyCut
-            if chunk:
-                yield chunk
-            elapsed = clock() - started
-            if elapsed > http.grace_seconds and total < elapsed * http.minimum_rate:
-                raise RequestTimeout("the client sends too slowly")
 
     async def body(self, limit: int, too_large: RegistryError) -> bytes:
         """The whole body; raise `too_large` as soon as it is over `limit` bytes."""

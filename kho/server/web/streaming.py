@@ -11,6 +11,7 @@ from typing import Final
 
 from kho.server.config import Config
 from kho.server.web.request import BlobResponse, Receive, Response, Send
+from kho.server.web.watchdog import Watchdog
 
 # A short body goes out in one piece, which needs no watching.
 ONE_PIECE: Final = 128 * 1024
@@ -86,16 +87,20 @@ async def _send_pieces(
 ) -> None:
     clock = asyncio.get_running_loop().time
     started, sent = clock(), 0
-    async for piece in pieces:
-        try:
-            async with asyncio.timeout(config.http.idle_seconds):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except TimeoutError as error:
-            raise ClientGone("the client stopped reading") from error
-        sent += len(piece)
-        if gone.done():
-            raise ClientGone("the client left")
-        elapsed = clock() - started
-        if elapsed > config.http.grace_seconds and sent < elapsed * config.http.minimum_rate:
-            raise ClientGone("the client reads too slowly")
+    watchdog = Watchdog(config.http.idle_seconds)
+    try:
+        async for piece in pieces:
+            await watchdog.wait(
+                send({"type": "http.response.body", "body": piece, "more_body": True})
+            )
+            sent += len(piece)
+            if gone.done():
+                raise ClientGone("the client left")
+            elapsed = clock() - started
+            if elapsed > config.http.grace_seconds and sent < elapsed * config.http.minimum_rate:
+                raise ClientGone("the client reads too slowly")
+    except TimeoutError as error:
+        raise ClientGone("the client stopped reading") from error
+    finally:
+        watchdog.close()
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -3,7 +3,7 @@
 from itertools import count
 
 from kho.oci.digest import Digest
-from kho.server.storage.interface import BlobReader, BlobStorage, BlobWriter
+from kho.server.storage.interface import BlobReader, BlobStorage, BlobWriter, Checkpoint
 
 # More than two batches and many pieces, and no multiple of any of them.
 LARGE = bytes(range(256)) * 10_000 + b"the end"
@@ -29,6 +29,13 @@ async def write(writer: BlobWriter, content: bytes, piece: int = 100_000) -> Non
     """Write in pieces, as a request's body comes."""
     for start in range(0, len(content), piece):
         await writer.write(content[start : start + piece])
+
+
+async def pause(writer: BlobWriter) -> Checkpoint:
+    """Flush and let go, as the end of a request does."""
+    checkpoint = await writer.checkpoint()
+    await writer.abort()
+    return checkpoint
 
 
 async def opened(storage: BlobStorage, digest: Digest, size: int) -> BlobReader:

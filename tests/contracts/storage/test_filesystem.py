@@ -15,7 +15,7 @@ from kho.oci.errors import InsufficientStorage, Unavailable
 from kho.server.storage.files import as_registry_error
 from kho.server.storage.filesystem import FilesystemStorage
 from kho.server.storage.interface import UploadMissing
-from tests.contracts.storage.acts import LARGE, fetch, new_id, opened, push, read, write
+from tests.contracts.storage.acts import LARGE, fetch, new_id, opened, pause, push, read, write
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_files_and_folders_are_private(store: FilesystemStorage, tmp_path:
         await push(store, b"content")
         writer = await store.create(new_id(), "sha256")
         await write(writer, b"unfinished")
-        await writer.pause()
+        await pause(writer)
     finally:
         os.umask(loose)
     for path in (tmp_path / "store").rglob("*"):
@@ -74,7 +74,7 @@ async def test_nothing_outside_the_root(store: FilesystemStorage, tmp_path: Path
     before = files(tmp_path)
     writer = await store.create(new_id(), "sha256")
     await write(writer, LARGE)
-    await writer.pause()
+    await pause(writer)
     await push(store, LARGE)
     await store.ping()
     touched = set(files(tmp_path)) - set(before)
@@ -120,7 +120,7 @@ async def test_a_session_whose_file_was_replaced_is_missed(store: FilesystemStor
     upload = new_id()
     writer = await store.create(upload, "sha256")
     await write(writer, b"four")
-    checkpoint = await writer.pause()
+    checkpoint = await pause(writer)
     os.truncate(store.uploads / upload, 3)
     with pytest.raises(UploadMissing):
         await store.resume(upload, "sha256", checkpoint)
@@ -133,7 +133,7 @@ async def test_readers_and_writers_give_their_descriptors_back(store: Filesystem
         digest = await push(store, b"content")
         assert await fetch(store, digest, 7) == b"content"
         assert await fetch(store, digest, 8) is None
-        await (await store.create(new_id(), "sha256")).pause()
+        await pause(await store.create(new_id(), "sha256"))
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kho.oci.digest import Digest
 from kho.server.storage.interface import BlobStorage, Checkpoint, UploadBusy, UploadMissing
-from tests.contracts.storage.acts import LARGE, fetch, new_id, write
+from tests.contracts.storage.acts import LARGE, fetch, new_id, pause, write
 
 NOTHING = Checkpoint(0, None)
 
@@ -28,7 +28,7 @@ async def test_workers_take_turns(
         writer = await worker.resume(upload, algorithm, checkpoint)
         await write(writer, LARGE[start:stop])
         assert writer.size == stop
-        checkpoint = await writer.pause()
+        checkpoint = await pause(writer)
         assert checkpoint.size == stop
     writer = await other.resume(upload, algorithm, checkpoint)
     digest = Digest.of(LARGE, algorithm)
@@ -43,7 +43,7 @@ async def test_a_state_that_cannot_be_read_is_no_obstacle(
     upload = new_id()
     writer = await storage.create(upload, "sha256")
     await write(writer, LARGE)
-    checkpoint = await writer.pause()
+    checkpoint = await pause(writer)
     writer = await other.resume(upload, "sha256", Checkpoint(checkpoint.size, state))
     await writer.finish(Digest.of(LARGE))
 
@@ -87,7 +87,7 @@ async def test_a_stale_checkpoint_does_no_harm_before_the_first_write(
     await write(writer, LARGE[:1000])
     stale = await writer.checkpoint()
     await write(writer, LARGE[1000:])
-    newest = await writer.pause()
+    newest = await pause(writer)
     for checkpoint in (stale, NOTHING):
         late = await other.resume(upload, "sha256", checkpoint)
         await late.abort()
@@ -120,7 +120,7 @@ async def test_each_ending_lets_go_and_abort_may_follow(
     if ending == "finish":
         await writer.finish(Digest.of(b"content"))
     elif ending == "pause":
-        await writer.pause()
+        await pause(writer)
     await writer.abort()
     await writer.abort()
     await (await other.create(upload, "sha256")).abort()
@@ -130,7 +130,7 @@ async def test_a_session_without_bytes_can_be_resumed(
     storage: BlobStorage, other: BlobStorage
 ) -> None:
     upload = new_id()
-    checkpoint = await (await storage.create(upload, "sha256")).pause()
+    checkpoint = await pause(await storage.create(upload, "sha256"))
     assert checkpoint.size == 0
     writer = await other.resume(upload, "sha256", checkpoint)
     await write(writer, b"late")
@@ -143,7 +143,7 @@ async def test_bytes_that_are_gone_are_missed(storage: BlobStorage, other: BlobS
         await storage.resume(upload, "sha256", Checkpoint(1, None))
     writer = await storage.create(upload, "sha256")
     await write(writer, b"four")
-    checkpoint = await writer.pause()
+    checkpoint = await pause(writer)
     with pytest.raises(UploadMissing):
         await other.resume(upload, "sha256", Checkpoint(5, checkpoint.state))
     await other.discard(upload)
@@ -202,11 +202,11 @@ async def test_a_cancelled_task_leaves_a_session_that_can_be_resumed(
 
 async def test_leftovers_are_found_by_age(storage: BlobStorage, other: BlobStorage) -> None:
     old, new = new_id(), new_id()
-    await (await storage.create(old, "sha256")).pause()
+    await pause(await storage.create(old, "sha256"))
     await asyncio.sleep(0.05)
     writer = await storage.create(new, "sha256")
     await write(writer, b"x")
-    await writer.pause()
+    await pause(writer)
     assert await other.stale_uploads(3600) == []
     assert await other.stale_uploads(0.04) == [old]
     assert sorted(await other.stale_uploads(-1)) == sorted([old, new])
