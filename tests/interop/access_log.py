@@ -58,7 +58,8 @@ class AccessLog:
 def assert_nothing_uploaded(entries: list[Entry]) -> None:
     """The client asked, and sent no blob."""
     assert entries, "the access log shows no request at all"
-    assert [entry for entry in entries if entry.is_upload] == []
+    uploads = [entry for entry in entries if entry.is_upload]
+    assert uploads == [], uploads
 
 
 def assert_mounted(entries: list[Entry], repository: str, layers: int) -> None:

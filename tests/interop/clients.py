@@ -23,8 +23,9 @@ _OWN_CACHE = 'mount --bind "$0" "$1" && shift && exec "$@"'
 def with_own_cache(name: str, cache: Path) -> Command:
     """A client of the containers family, where its cache of known blobs is its own.
 
-    It runs in a mount namespace. The cache remembers, across clients and registries, which compressed blob holds which layer;
-    with a shared one, skopeo pushes a layer as another client once compressed it.
+    The cache remembers, across clients and registries, which compressed blob holds which layer;
+    with a shared one, skopeo pushes a layer as another client once compressed it. There is no
+    option for its place, so the client runs in a mount namespace.
     """
     cache.mkdir(parents=True, exist_ok=True)
     _CACHE.mkdir(parents=True, exist_ok=True)
