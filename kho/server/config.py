@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 SECRET_BYTES = 65536
+OF_TESTS = ("KHO_TEST_", "KHO_INTEROP", "KHO_BENCH")
 # Kubernetes and old Docker links put KHO_PORT=tcp://... and the like beside a service named kho.
 _INJECTED = re.compile(
     r"KHO_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_[0-9]+_(?:TCP|UDP)(?:_\w+)?)?)"
@@ -161,7 +162,7 @@ def _from_environment(environ: Mapping[str, str], problems: list[Problem]) -> It
     plain = {one.variable: one for one in SETTINGS.values()}
     by_file = {one.variable + "_FILE": one for one in SETTINGS.values() if one.url}
     for name, value in sorted(environ.items()):
-        if not name.startswith("KHO_") or name == "KHO_CONFIG" or not value:
+        if not name.startswith("KHO_") or name.startswith(OF_TESTS) or not value:
             continue
         source = f"environment {name}"
         if name in plain:
@@ -171,7 +172,7 @@ def _from_environment(environ: Mapping[str, str], problems: list[Problem]) -> It
             problems.append(Problem(by_file[name].key, source, text))
         elif name in by_file:
             yield from _from_secret(by_file[name].key, source, Path(value), problems)
-        elif not _INJECTED.fullmatch(name):
+        elif name != "KHO_CONFIG" and not _INJECTED.fullmatch(name):
             names = dict.fromkeys((*plain, *by_file, "KHO_CONFIG"))
             problems.append(Problem(name, "environment", _unknown(name, names)))
 

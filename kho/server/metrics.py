@@ -59,10 +59,11 @@ class _Shared:
 
 def declare_routes(names: Iterable[str]) -> None:
     """Name the routes of the URL table, in the same order in every process."""
-    for name in names:
-        _ROUTE.setdefault(name, len(_ROUTE))
-    if len(_ROUTE) > MAX_ROUTES:
-        raise ValueError(f"{len(_ROUTE)} routes are more than {MAX_ROUTES}")
+    fresh = [name for name in dict.fromkeys(names) if name not in _ROUTE]
+    if len(_ROUTE) + len(fresh) > MAX_ROUTES:
+        raise ValueError(f"{len(_ROUTE) + len(fresh)} routes are more than {MAX_ROUTES}")
+    for name in fresh:
+        _ROUTE[name] = len(_ROUTE)
 
 
 def share(slots: int) -> None:

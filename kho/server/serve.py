@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from kho import __version__
 from kho.server import telemetry
 from kho.server.config import Config, ConfigError, changed
 from kho.server.setting import Address, mask_url
-from kho.server.supervisor import AppFactory, Supervisor
+from kho.server.supervisor.parent import AppFactory, Supervisor
 
 LOCK_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 2.0
@@ -40,8 +41,11 @@ def serve(
     os.umask(0o077)
     telemetry.configure(config.log.level, config.log.format, config.log.access)
     _raise_descriptor_limit()
-    listeners = _listen_or_name_holder(config)
-    with held_folder(config.data):
+    with ExitStack() as stack:
+        listeners = _listen_or_name_holder(config)
+        for listener in listeners:
+            stack.enter_context(listener)
+        stack.enter_context(held_folder(config.data))
         prepare_database(config.database_url)
         address = Address(config.listen.host, listeners[0].getsockname()[1])
         supervisor = Supervisor(

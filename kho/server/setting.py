@@ -177,14 +177,15 @@ def url_kind(allowed: str, *schemes: str) -> Kind:
             return ""
         text = _text_of(value)
         scheme = _SCHEME.match(text)
-        if scheme is None or scheme[1] not in schemes or not text.isascii() or " " in text:
+        if scheme is None or scheme[1] not in schemes:
             raise ValueError
-        parts = urlsplit(text)
-        _ = parts.port
         if scheme[1] in {"file", "sqlite"}:
-            location = unquote(parts.path)
-            if parts.netloc or location in {"", "/"} or not location.isprintable():
+            # Taken as it stands for SQLite, percent-decoded for files: both must name something.
+            location = unquote(text[scheme.end() :])
+            if not location.startswith("/") or location == "/" or not location.isprintable():
                 raise ValueError
+        elif not text.isascii() or " " in text or urlsplit(text).port == 0:
+            raise ValueError
         if scheme[1] == "memory" and text != "memory://":
             raise ValueError
         return text

@@ -39,7 +39,7 @@ class HttpSettings:
     )
     header_seconds: float = setting(
         duration_kind("s", 0.1, 300),
-        10.0,
+        30.0,
         "How long a client may take to send the headers of a request, and how long an idle"
         " connection is kept.",
     )
@@ -178,7 +178,7 @@ class Config:
     @property
     def database_url(self) -> str:
         """The database's URL, with the default filled in."""
-        return self.database or f"sqlite:///{quote(str(self.data.absolute() / 'kho.db'))}"
+        return self.database or f"sqlite:///{self.data.absolute() / 'kho.db'}"
 
 
 SECTIONS: dict[str, type] = {

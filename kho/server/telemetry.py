@@ -1,4 +1,4 @@
-"""Structured log lines on standard error, request ids, and the door to the metrics."""
+"""Structured log lines on standard error, and request ids."""
 
 import json
 import os
@@ -9,37 +9,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, Literal
 
-from kho.server.metrics import (
-    count,
-    declare_routes,
-    observe_request,
-    render_metrics,
-    request_ended,
-    request_started,
-)
-
-__all__ = [
-    "Level",
-    "configure",
-    "count",
-    "declare_routes",
-    "log_access",
-    "log_event",
-    "log_failure",
-    "new_request_id",
-    "observe_request",
-    "render_metrics",
-    "request_ended",
-    "request_id",
-    "request_started",
-]
-
 Level = Literal["debug", "info", "warning", "error"]
 
 LEVELS: Final = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 LINE_BYTES = 4000  # below PIPE_BUF, so that the lines of several workers never mix
 FIELD_CHARACTERS = 1024
-SHORT_CHARACTERS = 160
+SHORTER = (160, 40)
 MAX_FRAMES = 12
 
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
@@ -162,16 +137,17 @@ def _redacted(name: str, value: object) -> object:
 
 def _write(line: dict[str, object]) -> None:
     rendered = _render(line)
-    if len(rendered) > LINE_BYTES:
-        rendered = _render({name: _shortened(value) for name, value in line.items()})
+    for limit in SHORTER:
+        if len(rendered) > LINE_BYTES:
+            rendered = _render({name: _shortened(value, limit) for name, value in line.items()})
     with suppress(OSError):  # a closed or full standard error must not stop the server
         os.write(2, rendered.encode("ascii"))
 
 
-def _shortened(value: object) -> object:
+def _shortened(value: object, limit: int) -> object:
     if isinstance(value, bool | int | float):
         return value
-    return (value if isinstance(value, str) else str(value))[:SHORT_CHARACTERS]
+    return (value if isinstance(value, str) else str(value))[:limit]
 
 
 def _render(line: dict[str, object]) -> str:

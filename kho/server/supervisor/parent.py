@@ -5,20 +5,18 @@ evenly) and keeps it open while a worker is replaced: a connection waits then, i
 It runs no thread and holds no database, so that forking is safe at any time.
 """
 
-import ctypes
 import gc
 import math
 import multiprocessing
 import os
 import signal
 import socket
-import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -27,25 +25,12 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from kho.server import metrics, telemetry
 from kho.server.config import Config
+from kho.server.supervisor.worker import SIGNALS, App, run_worker
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 QUICK_SECONDS: Final = 1.0
 FORGIVEN_DEATHS: Final = 2
 LONGEST_PAUSE: Final = 5.0
 POLL_SECONDS: Final = 0.05
-_PR_SET_PDEATHSIG: Final = 1
-
-
-class App(Protocol):
-    """An ASGI application."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-        """Serve one scope."""
-
 
 AppFactory = Callable[[Config], App]
 
@@ -142,12 +127,10 @@ class Supervisor(MPServer):
     def _load_app(self) -> App:
         return self._app_factory(self.config)
 
-    def _serve(
-        self, spawn_target: Callable[..., None], target_loader: Callable[..., Callable[..., Any]]
-    ) -> None:
+    def _serve(self, spawn_target: Callable[..., None], _loader: object) -> None:
         """Run the loop: Granian has completed its own settings and calls this."""
         self.pid = os.getpid()
-        self._target, self._loader = spawn_target, target_loader
+        self._target = spawn_target
         self._start_ipc()  # type: ignore[no-untyped-call]
         self._catch_signals()
         gc.collect()
@@ -162,8 +145,8 @@ class Supervisor(MPServer):
 
     def _catch_signals(self) -> None:
         self._wake, wakeup = socket.socketpair()
-        self._wake.setblocking(False)  # noqa: FBT003
-        wakeup.setblocking(False)  # noqa: FBT003
+        self._wake.setblocking(False)
+        wakeup.setblocking(False)
         signal.set_wakeup_fd(wakeup.detach(), warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, lambda number, _frame: self._signals.add(number))
@@ -206,13 +189,12 @@ class Supervisor(MPServer):
     def _spawn(self, index: int) -> Worker:
         slot = self._slots.pop()
         reading, writing = os.pipe()
-        # The holder owns the descriptor it is given.
+        # Granian never closes the descriptor that it is given.
+        descriptor = os.dup(self._listeners[index].fileno())
         self._ssp, self._sso = None, None
-        self._shd = SocketHolder(  # type: ignore[call-arg]
-            os.dup(self._listeners[index].fileno()), False, self.backlog
-        )
-        target = partial(_run_worker, self._target, os.getpid(), slot, self._listeners)
-        process = self._spawn_worker(index, target, partial(_announced, self._loader, writing))
+        self._shd = _holder(descriptor, False, self.backlog)
+        target = partial(self._be_worker, slot, descriptor, writing)
+        process = self._spawn_worker(index, target, self._load_app)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             process.inner.start()
@@ -224,6 +206,23 @@ class Supervisor(MPServer):
         worker = Worker(index, slot, self._generation, process, reading, time.monotonic())
         telemetry.log_event("worker started", pid=worker.pid, worker=index + 1)
         return worker
+
+    def _be_worker(self, slot: int, descriptor: int, writing: int, *arguments: object) -> None:
+        """Run in the child, with the arguments of Granian's own worker; the third loads the app."""
+        for listener in self._listeners:
+            listener.close()
+
+        def serve(load_app: Callable[[], App]) -> None:
+            self._target(*arguments[:2], load_app, *arguments[3:])
+
+        run_worker(
+            serve,
+            self._load_app,
+            parent=self.pid,
+            slot=slot,
+            listener=descriptor,
+            writing=writing,
+        )
 
     def _all(self) -> list[Worker]:
         successor = [self._successor] if self._successor else []
@@ -287,9 +286,13 @@ class Supervisor(MPServer):
             telemetry.log_event("worker start delayed", "warning", **marks, seconds=pause)
 
     def _dismiss(self, worker: Worker) -> None:
+        """Ask a worker to finish what it has begun and to go; one that has begun nothing, goes."""
         worker.deadline = time.monotonic() + self.config.http.drain_seconds
         self._leaving.append(worker)
-        worker.process.inner.terminate()
+        if worker.started:
+            worker.process.inner.terminate()
+        else:
+            worker.process.inner.kill()
 
     def _stop(self) -> None:
         """Let every worker finish what it has begun; take no new connections."""
@@ -318,50 +321,5 @@ class Supervisor(MPServer):
             self._ready = None
 
 
-# Granian's type stub leaves the argument out.
-_holder: Final = cast("Callable[[int], SocketHolder]", SocketHolder)
-
-
-def _run_worker(
-    target: Callable[..., None],
-    parent: int,
-    slot: int,
-    listeners: list[socket.socket],
-    *arguments: object,
-) -> None:
-    """Be a worker: undo what was the parent's, then serve until SIGTERM."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(1)
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    for listener in listeners:
-        listener.close()
-    metrics.use_slot(slot)
-    try:
-        target(*arguments)
-    except Exception as error:  # noqa: BLE001  one line instead of a traceback
-        telemetry.log_failure("worker failed", error)
-        sys.exit(1)
-
-
-def _announced(loader: Callable[[], App], writing: int) -> App:
-    """The application, which tells the parent when its lifespan has started."""
-    app = loader()
-
-    async def announced(scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
-
-        async def told(message: Message) -> None:
-            await send(message)
-            if message["type"] == "lifespan.startup.complete":
-                os.write(writing, b"1")
-
-        await app(scope, receive, told)
-
-    return announced
+# Descriptor, whether it is a Unix socket, backlog: the stub of the type leaves them out.
+_holder: Final = cast("Callable[[int, bool, int], SocketHolder]", SocketHolder)
