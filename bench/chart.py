@@ -119,7 +119,13 @@ def _grid(scale: Scale, bottom: int) -> Iterator[str]:
         x = scale.at(2.0**power)
         kind = "one" if power == 0 else "grid"
         yield f'<line class="{kind}" x1="{x:.1f}" y1="92" x2="{x:.1f}" y2="{bottom}"/>'
-        yield _text(x, 84, "equal" if power == 0 else f"{2.0**power:g}x", "soft", "middle")
+        yield _text(x, 84, _times(power), "soft", "middle")
+
+
+def _times(power: int) -> str:
+    if power == 0:
+        return "equal"
+    return f"{2**power}x" if power > 0 else f"1/{2**-power}"
 
 
 def _body(bars: Sequence[Bar], scale: Scale, names: tuple[str, str]) -> Iterator[str]:

@@ -31,7 +31,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number read from a sample; `goal` is the ratio first peer to other that is wanted."""
+    """One number read from a sample.
+
+    `goal` is the ratio first peer to other that is wanted, `limit` the most (or least) that the
+    first peer may have by itself.
+    """
 
     name: str
     unit: str
@@ -39,6 +43,7 @@ class Figure:
     value: Callable[[Sample], float | None] = field(repr=False)
     goal: float | None = None
     drawn: bool = False
+    limit: float | None = None
 
 
 def rate(unit: str, *, goal: float | None = None) -> Figure:
@@ -59,7 +64,7 @@ def throughput(*, goal: float | None = None) -> Figure:
     return Figure("throughput", "MiB/s", "higher", value, goal, drawn=True)
 
 
-def seconds(*, goal: float | None = None) -> Figure:
+def seconds(*, goal: float | None = None, limit: float | None = None) -> Figure:
     """Seconds for one, as the main figure."""
     return Figure(
         "time",
@@ -68,6 +73,7 @@ def seconds(*, goal: float | None = None) -> Figure:
         lambda sample: sample.work.seconds / sample.work.count,
         goal,
         drawn=True,
+        limit=limit,
     )
 
 

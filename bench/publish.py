@@ -14,8 +14,9 @@ END = "<!-- end of figures -->"
 
 
 def write_json(report: Report, path: Path) -> None:
-    """All samples and all lines."""
-    path.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    """All samples and all lines, each on a row of its own so that two runs can be compared."""
+    parts = [f"{json.dumps(key)}: {_spread_out(part)}" for key, part in report.as_json().items()]
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def publish(report: Report) -> tuple[Path, ...]:
@@ -44,6 +45,16 @@ def figures_of(report: Report) -> str:
         "",
     ]
     return "\n".join([*facts, markdown(rows(report.lines, report.peers))])
+
+
+def _spread_out(part: object) -> str:
+    """Lists and dictionaries of anything but words and numbers: one member a row."""
+    if isinstance(part, list | tuple) and part:
+        return "[\n" + ",\n".join(f" {json.dumps(member)}" for member in part) + "\n]"
+    if isinstance(part, dict) and any(isinstance(member, dict) for member in part.values()):
+        rows_of = (f" {json.dumps(key)}: {json.dumps(member)}" for key, member in part.items())
+        return "{\n" + ",\n".join(rows_of) + "\n}"
+    return json.dumps(part)
 
 
 def with_figures(page: str, figures: str) -> str:

@@ -21,6 +21,7 @@ class Line:
     unit: str
     better: Better
     goal: float | None
+    limit: float | None
     drawn: bool
     values: dict[str, list[float]]
     medians: dict[str, float]
@@ -95,6 +96,7 @@ def _line(
         unit=figure.unit,
         better=figure.better,
         goal=figure.goal,
+        limit=figure.limit,
         drawn=figure.drawn,
         values=values,
         medians=centres,

@@ -38,7 +38,7 @@ FULL = Settings(
         BlobLoad("1k", "1 KiB", KIB, 300, 2000),
         BlobLoad("1m", "1 MiB", MIB, 64, 400),
         BlobLoad("100m", "100 MiB", 100 * MIB, 3, 10),
-        BlobLoad("1g", "1 GiB", GIB, 1, 2),
+        BlobLoad("1g", "1 GiB", GIB, 1, 4),
     ),
     image_clients=8,
     images_per_client=60,

@@ -62,13 +62,17 @@ def _median(line: Line, peer: PeerNote) -> str:
 
 
 def _goal(line: Line, first: PeerNote) -> str:
-    """The goals are those of Kho against distribution, and of nobody else."""
-    value = line.ratios.get("distribution")
-    if line.goal is None or value is None or first.name != "khod":
+    """The goals are those of Kho, by itself or against distribution, and of nobody else."""
+    if first.name != "khod":
+        return ""
+    bound, unit, value = line.goal, "x", line.ratios.get("distribution")
+    if line.limit is not None:
+        bound, unit, value = line.limit, f" {line.unit}", line.medians.get(first.name)
+    reached = reaches(value, bound, line.better)
+    if reached is None:
         return ""
     sign = ">=" if line.better == "higher" else "<="
-    reached = reaches(value, line.goal, line.better)
-    return f"{sign} {line.goal:g}x {'met' if reached else 'missed'}"
+    return f"{sign} {bound:g}{unit} {'met' if reached else 'missed'}"
 
 
 def _set(row: Sequence[str], widths: Sequence[int]) -> str:

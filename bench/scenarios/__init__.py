@@ -102,4 +102,4 @@ def _rate(
 
 
 def _start_figures() -> tuple[Figure, ...]:
-    return figures.seconds(), figures.memory("idle memory", drawn=True)
+    return figures.seconds(limit=1.0), figures.memory("idle memory", drawn=True)

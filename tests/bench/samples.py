@@ -31,6 +31,7 @@ RATE = Scenario(
     unprepared,
     (figures.rate("requests/s", goal=2.5), figures.p99(goal=1.0)),
 )
+START = Scenario("start", "cold start", "Start", unprepared, (figures.seconds(limit=1.0),))
 PUSH = Scenario(
     "push-1g",
     "push 1 GiB",

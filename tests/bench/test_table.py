@@ -1,8 +1,12 @@
 """The table on the terminal and in Markdown."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from bench.publish import BEGIN, END, figures_of, with_figures
+from bench.publish import BEGIN, END, figures_of, with_figures, write_json
+from bench.results import lines_of
 from bench.table import markdown, number, plain, rows
 from tests.bench import samples
 
@@ -44,6 +48,12 @@ def test_goals_are_those_against_distribution_only() -> None:
     assert all(row[6] == "" for row in rows(samples.run_lines(), swapped)[1:])
 
 
+def test_a_limit_is_held_against_the_first_peer_alone() -> None:
+    rows_of = {"khod": [samples.sample(1, 0.5)], "distribution": [samples.sample(1, 0.1)]}
+    lines = lines_of(samples.START, rows_of)
+    assert rows(lines, samples.PEERS)[1][6] == "<= 1 s met"
+
+
 def test_plain_columns_are_flush() -> None:
     lines = plain(rows(samples.run_lines(), samples.PEERS)).splitlines()
     assert set(lines[1]) == {"-"}
@@ -68,3 +78,11 @@ def test_figures_replace_what_stands_between_the_marks() -> None:
 def test_a_page_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="marks"):
         with_figures("nothing here", "figures")
+
+
+def test_the_json_is_whole_and_has_a_row_for_each_line(tmp_path: Path) -> None:
+    report = samples.report()
+    write_json(report, tmp_path / "run.json")
+    text = (tmp_path / "run.json").read_text()
+    assert json.loads(text) == json.loads(json.dumps(report.as_json()))
+    assert sum(row.startswith(' {"scenario"') for row in text.splitlines()) == len(report.lines)
