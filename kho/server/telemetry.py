@@ -48,7 +48,7 @@ def configure(level: str, format: str, access: bool) -> None:  # noqa: A002
 
 def new_request_id() -> str:
     """Sixteen hexadecimal digits: no secret, so no system call; each fork seeds anew."""
-    return f"{random.getrandbits(64):016x}"  # noqa: S311
+    return f"{random.getrandbits(64):016x}"
 
 
 def request_id(offered: bytes | None) -> str:
