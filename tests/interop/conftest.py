@@ -1,6 +1,7 @@
 """One server and one Debian image for all clients; missing clients are named at the end."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from . import clients
 from .images import DebianImage, debian_image
 from .processes import unmount_below
 from .servers import Server, serving
+
+
+def pytest_configure() -> None:
+    """A run that is told to end takes its daemons along, as one that is interrupted does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
