@@ -52,6 +52,8 @@ class Small:
 
     async def _body(self, path: str) -> str:
         what, _, value = path[1:].partition("/")
+        if what in {"slow", "stuck"}:
+            telemetry.log_event("begun")
         if what == "slow":
             await asyncio.sleep(float(value))
         if what == "stuck":
