@@ -299,3 +299,20 @@ async def test_a_blob_over_the_limit(registry: Registry, way: str) -> None:
         answer = await client.patch(location, content[900:])
     assert (answer.status, answer.codes) == (400, ["SIZE_INVALID"])
     await registry.push_blob("a", content[:1000])
+
+
+async def test_uploads_are_counted(registry: Registry) -> None:
+    before = await _counts(registry)
+    location = await registry.open_upload("a")
+    assert (await registry.client.delete(location)).status == 204
+    await registry.client.post(f"/v2/a/blobs/uploads/?digest={DIGEST}", CONTENT)
+    location = await registry.open_upload("a")
+    await registry.client.put(f"{location}?digest={DIGEST}", CONTENT)
+    after = await _counts(registry)
+    assert [now - then for then, now in zip(before, after, strict=True)] == [3, 2, 1]
+
+
+async def _counts(registry: Registry) -> list[int]:
+    text = (await registry.client.get("/metrics")).body.decode()
+    names = (f"kho_uploads_{what}_total " for what in ("started", "finished", "cancelled"))
+    return [int(text.partition(f"\n{name}")[2].partition("\n")[0]) for name in names]

@@ -27,6 +27,7 @@ from kho.oci.errors import (
 )
 from kho.oci.hashing import resume_hasher
 from kho.oci.ranges import ByteRange, upload_range
+from kho.server import metrics
 from kho.server.database import uploads as rows
 from kho.server.database.engine import Transaction
 from kho.server.database.uploads import UploadRow
@@ -62,6 +63,7 @@ async def start(resources: Resources, repository: str, actor: str, algorithm: st
     """Open a session that holds nothing."""
     upload_id = str(uuid4())
     await resources.database.write(rows.create, upload_id, repository, actor, algorithm)
+    metrics.count("kho_uploads_started_total")
     return UploadRow(upload_id, repository, actor, algorithm, 0, None, 0)
 
 
@@ -121,6 +123,7 @@ async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Bod
             raise
         size = row.size
     await resources.database.write(_adopt, row, digest, size)
+    metrics.count("kho_uploads_finished_total")
 
 
 async def _store(resources: Resources, row: UploadRow, digest: Digest, body: Body) -> int:
@@ -163,6 +166,7 @@ async def put_whole(
 ) -> None:
     """Take a blob in one request (end-4b): no session that another request could see."""
     row = UploadRow(str(uuid4()), repository, actor, digest.algorithm, 0, None, 0)
+    metrics.count("kho_uploads_started_total")
     writer = await resources.storage.create(row.id, row.algorithm)
     try:
         async for chunk in body.chunks:
@@ -174,12 +178,14 @@ async def put_whole(
         await resources.storage.discard(row.id)
         raise
     await resources.database.write(blobs.adopt, repository, digest, size)
+    metrics.count("kho_uploads_finished_total")
 
 
 async def cancel(resources: Resources, row: UploadRow) -> None:
     """Forget the session and its bytes."""
     if not await resources.database.write(rows.remove, row.id):
         raise _unknown(row.id)
+    metrics.count("kho_uploads_cancelled_total")
     await resources.storage.discard(row.id)
 
 
@@ -286,6 +292,7 @@ async def expire(resources: Resources) -> int:
             await resources.database.write(rows.remove, upload_id)
             await resources.storage.discard(upload_id)
         count += len(expired)
+        metrics.count("kho_uploads_expired_total", len(expired))
         if len(expired) < EXPIRE_BATCH:
             break
     for upload_id in await resources.storage.stale_uploads(age):
