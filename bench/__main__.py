@@ -36,6 +36,8 @@ class Findings:
 def main() -> int:
     """0 when every scenario ran, 1 when one failed, 2 when nothing can be measured here."""
     said = options.parse()
+    if said.again:
+        return _finish(publish.read_json(said.again), said)
     chosen = [row for row in scenarios(said.settings) if said.wanted(row.key)]
     if said.list:
         print("\n".join(f"{row.key:22}{row.title}" for row in chosen))
@@ -49,13 +51,19 @@ def main() -> int:
         return _refuse(str(missing))
     _say(f"measuring {len(chosen)} scenarios: {', '.join(each.peer.title for each in contestants)}")
     findings = _measure_all(chosen, contestants, said)
-    report = _report(said, contestants, findings)
+    done = _finish(_report(said, contestants, findings), said)
+    return 1 if findings.failed else done
+
+
+def _finish(report: Report, said: Options) -> int:
     _show(report)
+    if not report.lines:
+        return 1
     if said.json:
         publish.write_json(report, said.json)
-    if said.publish and report.lines:
+    if said.publish:
         _say("wrote " + ", ".join(path.name for path in publish.publish(report)))
-    return 1 if findings.failed or not report.lines else 0
+    return 0
 
 
 def _contestants(said: Options) -> tuple[Contestant, ...]:

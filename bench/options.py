@@ -24,6 +24,7 @@ class Options:
     limit: int
     folder: Path
     json: Path | None
+    again: Path | None
     publish: bool
     list: bool
 
@@ -53,6 +54,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         limit=60 * said.limit,
         folder=said.data,
         json=said.json,
+        again=said.again,
         publish=said.publish,
         list=said.list,
     )
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit", type=int, default=15, metavar="MIN", help="minutes for the whole run")
     add("--data", type=Path, default=ROOT / ".cache" / "bench", metavar="DIR", help="scratch, disk")
     add("--json", type=Path, metavar="FILE", help="write all figures there as well")
+    add("--again", type=Path, metavar="FILE", help="measure nothing, show the figures of --json")
     add("--publish", action="store_true", help="write docs/performance.{md,svg,json}")
     add("--list", action="store_true", help="list the scenarios and end")
     return parser

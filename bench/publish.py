@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import msgspec
+
 from bench.chart import chart
 from bench.programs import ROOT
 from bench.results import Report
@@ -17,6 +19,11 @@ def write_json(report: Report, path: Path) -> None:
     """All samples and all lines, each on a row of its own so that two runs can be compared."""
     parts = [f"{json.dumps(key)}: {_spread_out(part)}" for key, part in report.as_json().items()]
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def read_json(path: Path) -> Report:
+    """A report that `write_json` wrote."""
+    return msgspec.json.decode(path.read_bytes(), type=Report)
 
 
 def publish(report: Report) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from bench.settings import MIB, BlobLoad, Settings
 
 PUSH = "Push, one stream"
 PULL = "Pull, one stream"
-IMAGES = "Small images"
+IMAGES = "Small images, 8 clients at once"
 REQUESTS = "Requests"
 START = "Start and idle"
 
@@ -22,13 +22,17 @@ HUGE = 1024 * MIB
 
 def scenarios(settings: Settings) -> tuple[Scenario, ...]:
     """Every row; the goals are ratios to distribution."""
-    clients = settings.image_clients
     return (
         *(_push(load) for load in settings.blobs),
         *(_push_chunked(load) for load in settings.blobs[2:3]),
         *(_pull(load) for load in settings.blobs),
-        _images("distinct", f"{clients} clients, a repository each", image_pushes.distinct, 2.5),
-        _images("shared", f"{clients} clients, one repository", image_pushes.shared, None),
+        _images(
+            "distinct",
+            "image push, own repositories",
+            image_pushes.distinct,
+            2.5,
+        ),
+        _images("shared", "image push, one repository", image_pushes.shared, None),
         _rate("manifest-tag", "manifest GET by tag", requests.manifest_by_tag, 2.5),
         _rate("manifest-digest", "manifest GET by digest", requests.manifest_by_digest, 2.0),
         _rate("blob-head", "blob HEAD", requests.blob_head, 2.5, needs=()),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.publish import BEGIN, END, figures_of, with_figures, write_json
+from bench.publish import BEGIN, END, figures_of, read_json, with_figures, write_json
 from bench.results import lines_of
 from bench.table import markdown, number, plain, rows
 from tests.bench import samples
@@ -85,4 +85,5 @@ def test_the_json_is_whole_and_has_a_row_for_each_line(tmp_path: Path) -> None:
     write_json(report, tmp_path / "run.json")
     text = (tmp_path / "run.json").read_text()
     assert json.loads(text) == json.loads(json.dumps(report.as_json()))
+    assert read_json(tmp_path / "run.json") == report
     assert sum(row.startswith(' {"scenario"') for row in text.splitlines()) == len(report.lines)
