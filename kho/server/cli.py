@@ -1,9 +1,10 @@
 """The operator's door: `khod`."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -32,7 +33,43 @@ def _settings(command: Command) -> Command:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# Loaded when they are called: each holds a click group (or command) named `group`.
+COMMANDS: Final = {
+    "access": "Say which rule decides over a request.",
+    "audit": "Read the trail of who did what.",
+    "grants": "Say who may do what.",
+    "groups": "Groups of users.",
+    "keys": "Keys that sign tokens.",
+    "repos": "Repositories and who may see them.",
+    "robots": "Accounts of machines.",
+    "roles": "Roles made of single actions.",
+    "tls": "Certificates for a lab.",
+    "tokens": "Access tokens of users and robots.",
+    "trust": "Issuers whose workloads may come in without a secret.",
+    "users": "Accounts of people.",
+}
+
+
+class _Commands(click.Group):
+    """The commands of this file, and those of `commands/`, which are imported when needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            module = importlib.import_module(f"kho.server.commands.{cmd_name}")
+            found: click.Command = module.group
+            return found
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        own = {name: command.get_short_help_str() for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted({**own, **COMMANDS}.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="khod", message="%(prog)s %(version)s")
 def main() -> None:
     """khod, the registry server of Kho.

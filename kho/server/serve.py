@@ -83,6 +83,17 @@ def held_folder(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def prepare_data(config: Config) -> None:
+    """Make data folder and schema ready for a command, beside a running server or without one."""
+    os.umask(0o077)
+    try:
+        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"the data folder {config.data} cannot be written: {error.strerror}"
+        raise CannotStart(text) from None
+    prepare_database(config.database_url)
+
+
 def prepare_database(url: str) -> str:
     """Create the schema or bring it up to date; what was done. CannotStart when it cannot be."""
     from kho.oci.errors import RegistryError  # noqa: PLC0415

@@ -102,6 +102,51 @@ def path_kind() -> Kind:
     return Kind("the path of a folder", _parse_path, _show_path)
 
 
+def file_kind() -> Kind:
+    """Path of a file, or empty for none."""
+    return Kind(
+        'the path of a file, or ""', lambda value: "" if value == "" else _text_of(value), str
+    )
+
+
+def text_kind(allowed: str, pattern: str = r".{0,1024}") -> Kind:
+    """A line of text; `allowed` says in words what `pattern` lets through."""
+
+    def parse(value: object) -> str:
+        if value == "" and re.fullmatch(pattern, ""):
+            return ""
+        text = _text_of(value)
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return Kind(allowed, parse, _shown)
+
+
+def secret_kind() -> Kind:
+    """A password or key: never printed."""
+    return Kind("a secret", lambda value: _text_of(value) if value else "", _masked)
+
+
+def _masked(value: str) -> str:
+    return "***" if value else ""
+
+
+def list_kind(allowed: str, check: Callable[[str], object]) -> Kind:
+    """A list, or text with commas; `check` raises ValueError for a wrong entry."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        given = value.split(",") if isinstance(value, str) else value
+        if not isinstance(given, list | tuple):
+            raise ValueError  # noqa: TRY004  a wrong value, wherever it was written
+        found = tuple(_text_of(part).strip() for part in given if part != "")
+        for part in found:
+            check(part)
+        return found
+
+    return Kind(allowed, parse, ",".join)
+
+
 def address_kind() -> Kind:
     """Host and port."""
     return Kind("HOST:PORT, for example 127.0.0.1:5000 or [::]:5000", _parse_address, str)
@@ -147,7 +192,7 @@ def duration_kind(unit: str, least: float, most: float) -> Kind:
             raise ValueError
         return float(number)
 
-    names = {"s": "seconds", "h": "hours"}
+    names = {"s": "seconds", "h": "hours", "d": "days"}
     span = f"from {least:g}{unit} to {most:g}{unit}"
     allowed = f'{names[unit]} or a duration such as "90s", "15m", "2h", "7d", {span}'
     return Kind(allowed, parse, lambda value: f"{value:g}{unit}")

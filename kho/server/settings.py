@@ -1,5 +1,6 @@
 """Every setting of khod, declared once: key, type, default, what is allowed, one line of help."""
 
+import ipaddress
 import math
 import os
 from collections.abc import Iterator
@@ -9,6 +10,14 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
+from kho.server.identity_settings import (
+    AuditSettings,
+    AuthSettings,
+    LdapSettings,
+    OidcSettings,
+    TlsSettings,
+    TokenSettings,
+)
 from kho.server.setting import (
     Address,
     Kind,
@@ -16,10 +25,12 @@ from kho.server.setting import (
     address_kind,
     choice_kind,
     duration_kind,
+    list_kind,
     path_kind,
     setting,
     size_kind,
     switch_kind,
+    text_kind,
     url_kind,
     whole_kind,
 )
@@ -67,6 +78,22 @@ class HttpSettings:
         whole_kind(128, 65535),
         8192,
         "Connections that may wait to be accepted (the system's net.core.somaxconn bounds it too).",
+    )
+
+    public_url: str = setting(
+        url_kind('https://host[:port], http://host[:port] or ""', "https", "http"),
+        "",
+        "What clients call this registry; empty takes the request's Host.",
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        list_kind("a list of addresses and networks", ipaddress.ip_network),
+        (),
+        "Proxies whose X-Forwarded-For and subject header are believed.",
+    )
+    subject_header: str = setting(
+        text_kind("the name of a header", r"[A-Za-z0-9-]{0,64}"),
+        "",
+        "Header of a trusted proxy that holds the subject of the client's certificate.",
     )
 
 
@@ -159,6 +186,12 @@ class Config:
     http: HttpSettings = field(default_factory=HttpSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     uploads: UploadSettings = field(default_factory=UploadSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    ldap: LdapSettings = field(default_factory=LdapSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
+    token: TokenSettings = field(default_factory=TokenSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricSettings = field(default_factory=MetricSettings)
     sources: dict[str, str] = field(default_factory=dict, compare=False)
@@ -185,6 +218,12 @@ SECTIONS: dict[str, type] = {
     "http": HttpSettings,
     "limits": LimitSettings,
     "uploads": UploadSettings,
+    "auth": AuthSettings,
+    "ldap": LdapSettings,
+    "oidc": OidcSettings,
+    "token": TokenSettings,
+    "tls": TlsSettings,
+    "audit": AuditSettings,
     "log": LogSettings,
     "metrics": MetricSettings,
 }

@@ -7,6 +7,17 @@
     uploads                                              sessions, by repository name: there
                                                          may be no such repository yet
 
+    accounts, group_names ──< group_members              people; members by name, of any source
+    robots                                               machines
+    roles, grants                                        who may do what: subject, role, glob
+    credentials ──< credentials                          access, refresh, session and setup tokens,
+                                                         hashed; a child ends with its parent
+    trust_rules, issuer_keys, signing_keys               whom we believe, whose keys, our keys
+    throttles, familiar_addresses                        failed logins
+    audit_events                                         what happened
+    revisions                                            a number that grows with every change of
+                                                         who may do what
+
 Digests are text (`sha256:...`), times milliseconds since the epoch by the database's clock. Text
 that is compared or sorted does so by bytes in both databases. Bodies come last in a row: SQLite
 reads a long row only up to the column that is asked for.
@@ -30,7 +41,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0001"  # the newest step in migrations/versions
+REVISION: Final = "0002"  # the newest step in migrations/versions
 
 metadata = MetaData(
     naming_convention={
@@ -80,6 +91,8 @@ repositories = Table(
         "sort_key", Bytewise, nullable=False, unique=True
     ),  # `/` as `!`: children before siblings
     _at("created_at"),
+    Column("public", Integer, nullable=False, server_default="0"),  # anyone may pull
+    Index("repositories_public_idx", "public", "sort_key"),
     **_STRICT,
 )
 
@@ -179,4 +192,167 @@ uploads = Table(
     Column("state", LargeBinary),
     Index(None, "touched_at"),
     **_STRICT,
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _identity(),
+    Column("name", Bytewise, nullable=False, unique=True),
+    _required("source"),  # local, oidc
+    Column("external_id", Bytewise, unique=True),  # issuer and subject of a person's provider
+    Column("password_hash", Text),
+    Column("email", Text),
+    Column("admin", Integer, nullable=False),
+    Column("disabled", Integer, nullable=False),
+    _at("created_at"),
+    Column("last_login_at", Whole),
+    **_STRICT,
+)
+
+group_names = Table(
+    "group_names", metadata, _required("name", key=True), _at("created_at"), **_BY_KEY
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_name", Bytewise, ForeignKey("group_names.name"), primary_key=True),
+    _required("user_name", key=True),
+    _required("source", key=True),  # local (set by hand), ldap, oidc (set at each login)
+    Index(None, "user_name"),
+    **_BY_KEY,
+)
+
+robots = Table(
+    "robots",
+    metadata,
+    _required("name", key=True),
+    Column("description", Text, nullable=False),
+    Column("disabled", Integer, nullable=False),
+    _at("created_at"),
+    **_BY_KEY,
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    _required("name", key=True),
+    Column("actions", Text, nullable=False),  # JSON
+    **_BY_KEY,
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _identity(),
+    _required("subject"),
+    _required("role"),
+    _required("pattern"),
+    _required("created_by"),
+    _at("created_at"),
+    UniqueConstraint("subject", "pattern", "role"),
+    **_STRICT,
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    _identity(),
+    _required("kind"),  # personal, robot, refresh, session, setup, device
+    Column("secret_hash", Bytewise, nullable=False, unique=True),
+    _required("subject"),
+    _required("name"),
+    Column("ceiling", Text),  # JSON; NULL is no ceiling
+    Column("details", Text),  # JSON, by kind
+    Column("parent_id", Whole, ForeignKey("credentials.id", ondelete="CASCADE")),
+    Column("lifetime", Whole),  # milliseconds that a use prolongs it by; NULL is a fixed end
+    Column("expires_at", Whole),
+    _at("created_at"),
+    Column("last_used_at", Whole),
+    Index(None, "subject", "kind", "name"),
+    Index(None, "parent_id"),
+    Index(None, "expires_at"),
+    **_STRICT,
+)
+
+trust_rules = Table(
+    "trust_rules",
+    metadata,
+    _required("name", key=True),
+    _required("issuer"),
+    _required("audience"),
+    Column("conditions", Text, nullable=False),  # JSON: claim to list of globs
+    _required("robot"),
+    Column("jwks_url", Text),
+    _at("created_at"),
+    **_BY_KEY,
+)
+
+issuer_keys = Table(
+    "issuer_keys",
+    metadata,
+    _required("issuer", key=True),
+    Column("document", Text),  # JWKS
+    Column("fetched_at", Whole),
+    _at("attempted_at"),
+    **_BY_KEY,
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    _required("kid", key=True),
+    _required("algorithm"),
+    Column("private_key", Text, nullable=False),  # PEM, PKCS#8
+    _at("created_at"),
+    Column("retires_at", Whole),  # until then tokens are believed; NULL signs
+    **_BY_KEY,
+)
+
+throttles = Table(
+    "throttles",
+    metadata,
+    _required("key", key=True),
+    Column("free_at", Whole, nullable=False),  # when the bucket will be empty again
+    Index(None, "free_at"),
+    **_BY_KEY,
+)
+
+familiar_addresses = Table(
+    "familiar_addresses",
+    metadata,
+    _required("user_name", key=True),
+    _required("address", key=True),
+    _at("seen_at"),
+    Index(None, "seen_at"),
+    **_BY_KEY,
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    _identity(),
+    _at("at"),
+    _required("action"),
+    _required("outcome"),  # allowed, denied, failed
+    _required("actor"),
+    Column("repository", Bytewise),
+    Column("target", Bytewise),
+    Column("address", Bytewise),
+    Column("request_id", Bytewise),
+    Column("count", Integer, nullable=False),  # alike within a moment: one row
+    Column("details", Text),  # JSON
+    Index(None, "at"),
+    Index(None, "actor", "id"),
+    Index(None, "repository", "id"),
+    **_STRICT,
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    _required("name", key=True),
+    Column("value", Whole, nullable=False),
+    **_BY_KEY,
 )

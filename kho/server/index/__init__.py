@@ -1,0 +1,1 @@
+"""Who may, and what happened: accounts, credentials, tokens, access, audit."""

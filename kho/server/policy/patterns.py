@@ -1,0 +1,93 @@
+"""Globs of repository names: matched in Python, and turned into ranges for SQL.
+
+    team/app      this repository
+    team/*        one component below team
+    team/**       everything below team
+    **            everything
+
+`*` and `?` stay within a component, `**` does not.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+_ALLOWED: Final = re.compile(r"[a-z0-9._/*?-]{1,255}", re.ASCII)
+_WILD: Final = re.compile(r"\*\*|\*|\?")
+_PART: Final = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+ALLOWED_TEXT: Final = (
+    "a repository name, where * stands for part of a component and ** for any number of them"
+)
+
+
+class NameRange(NamedTuple):
+    """Names whose sort key is in `low <= key < high`; `expression` must match the name too.
+
+    `high` is None where there is no end, `expression` where every name in the range matches.
+    """
+
+    low: str
+    high: str | None
+    expression: str | None
+
+
+@lru_cache(maxsize=4096)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern as an expression for `fullmatch`. Raises ValueError for one outside the grammar.
+
+    Linear: there is no nesting, and names are short.
+    """
+    if not _ALLOWED.fullmatch(pattern) or "***" in pattern:
+        raise ValueError(f"{pattern!a} is not allowed; allowed is {ALLOWED_TEXT}")
+    return re.compile(_expression(pattern), re.ASCII | re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    parts, end = [], 0
+    for wild in _WILD.finditer(pattern):
+        parts += [re.escape(pattern[end : wild.start()]), _PART[wild[0]]]
+        end = wild.end()
+    return "".join((*parts, re.escape(pattern[end:])))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether the whole name matches."""
+    return pattern in ("**", name) or compiled(pattern).fullmatch(name) is not None
+
+
+def sort_key(name: str) -> str:
+    """What names are sorted by: `/` lowest, so children come before siblings."""
+    return name.replace("/", "!")
+
+
+def name_range(pattern: str) -> NameRange:
+    """Where in the order of names the matching ones are."""
+    wild = _WILD.search(pattern)
+    if wild is None:
+        key = sort_key(pattern)
+        return NameRange(key, key + "\0", None)
+    head = pattern[: wild.start()]
+    key = sort_key(head)
+    high = key[:-1] + chr(ord(key[-1]) + 1) if key else None
+    expression = None if pattern[wild.start() :] == "**" else f"^{_expression(pattern)}$"
+    return NameRange(key, high, expression)
+
+
+def covering(patterns: list[str]) -> list[NameRange]:
+    """Ranges in order that together hold what the patterns match; none lies inside another.
+
+    A range with an expression is kept beside one that overlaps it: names may come twice.
+    """
+    found: list[NameRange] = []
+    whole_until: str | None = ""
+    for one in sorted(
+        map(name_range, set(patterns)), key=lambda one: (one.low, one.expression or "")
+    ):
+        if whole_until is None:
+            break
+        if one.high is not None and one.high <= whole_until:
+            continue
+        found.append(one)
+        if one.expression is None:
+            whole_until = one.high
+    return found
