@@ -1,10 +1,11 @@
 """Rows of repositories."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import Integer, bindparam, exists, select
+from sqlalchemy import Integer, Text, bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from kho.server.database import revisions
 from kho.server.database.constructs import Now
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import manifests, repositories
@@ -32,6 +33,51 @@ _PAGE: Final = Statement(
     .order_by(_table.sort_key)
     .limit(bindparam("limit", type_=Integer()))
 )
+_PUBLIC: Final = Statement(select(_table.public).where(_table.name == bindparam("name")))
+_SET_PUBLIC: Final = Statement(
+    update(repositories).values(public=bindparam("to")).where(_table.name == bindparam("of"))
+)
+_BETWEEN: Final = (
+    select(_table.name)
+    .where(_table.sort_key >= bindparam("low"))
+    .where(_table.sort_key < bindparam("high"))
+    .where(exists().where(manifests.c.repository_id == _table.id))
+    .order_by(_table.sort_key)
+    .limit(bindparam("limit", type_=Integer()))
+)
+_PAGE_BETWEEN: Final = Statement(_BETWEEN)
+_PAGE_MATCHING: Final = Statement(
+    _BETWEEN.where(_table.name.regexp_match(bindparam("expression", type_=Text())))
+)
+_PAGE_PUBLIC: Final = Statement(
+    select(_table.name)
+    .where(_table.public == 1)
+    .where(_table.sort_key > bindparam("after"))
+    .where(exists().where(manifests.c.repository_id == _table.id))
+    .order_by(_table.sort_key)
+    .limit(bindparam("limit", type_=Integer()))
+)
+_ROWS: Final = Statement(
+    select(_table.name, _table.public, _table.created_at)
+    .where(_table.sort_key > bindparam("after"))
+    .order_by(_table.sort_key)
+    .limit(bindparam("limit", type_=Integer()))
+)
+_ROW: Final = Statement(
+    select(_table.name, _table.public, _table.created_at).where(_table.name == bindparam("name"))
+)
+
+# Between a name and whatever is longer: no name holds it, and PostgreSQL takes no NUL.
+_NEXT: Final = "\x01"
+_END: Final = "\x7f"
+
+
+class RepositoryRow(NamedTuple):
+    """A repository; the time in milliseconds."""
+
+    name: str
+    public: bool
+    created_at: int
 
 
 async def find(tx: Transaction, name: str) -> int | None:
@@ -54,6 +100,66 @@ async def page(tx: Transaction, after: str | None, limit: int) -> list[str]:
     """The names after `after` of repositories that have manifests; `/` sorts before all else."""
     rows = await tx.all(_PAGE, after=_sort_key(after or ""), limit=limit)
     return [name for (name,) in rows]
+
+
+async def is_public(tx: Transaction, name: str) -> bool:
+    """Whether anyone may pull; False too when there is no such repository."""
+    row = await tx.one(_PUBLIC, name=name)
+    return row is not None and row[0] == 1
+
+
+async def set_public(tx: Transaction, name: str, public: bool) -> bool:
+    """Open it to all, which creates it when it is absent, or close it.
+
+    False when there is nothing to close.
+    """
+    if public:
+        await ensure(tx, name)
+    if not await tx.run(_SET_PUBLIC, of=name, to=int(public)):
+        return False
+    await revisions.bump(tx)
+    return True
+
+
+async def page_between(
+    tx: Transaction,
+    low: str,
+    high: str | None,
+    expression: str | None,
+    after_key: str | None,
+    limit: int,
+) -> list[str]:
+    """Names of a `policy.patterns.NameRange` that have manifests, after a sort key, in order."""
+    if after_key:
+        low = max(low, after_key + _NEXT)
+    values: dict[str, str | int] = {
+        "low": low,
+        "high": _END if high is None else high.replace("\0", _NEXT),
+        "limit": limit,
+    }
+    if expression is None:
+        rows = await tx.all(_PAGE_BETWEEN, **values)
+    else:
+        rows = await tx.all(_PAGE_MATCHING, **values, expression=expression)
+    return [name for (name,) in rows]
+
+
+async def page_public(tx: Transaction, after_key: str | None, limit: int) -> list[str]:
+    """Public names that have manifests, after a sort key, in order."""
+    rows = await tx.all(_PAGE_PUBLIC, after=after_key or "", limit=limit)
+    return [name for (name,) in rows]
+
+
+async def row_of(tx: Transaction, name: str) -> RepositoryRow | None:
+    """The repository, with or without manifests."""
+    row = await tx.one(_ROW, name=name)
+    return None if row is None else RepositoryRow(row[0], bool(row[1]), row[2])
+
+
+async def rows(tx: Transaction, after: str | None, limit: int) -> list[RepositoryRow]:
+    """Every repository after `after`, with or without manifests, for the operator."""
+    found = await tx.all(_ROWS, after=_sort_key(after or ""), limit=limit)
+    return [RepositoryRow(name, bool(public), at) for name, public, at in found]
 
 
 def _sort_key(name: str) -> str:

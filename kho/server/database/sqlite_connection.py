@@ -1,6 +1,8 @@
 """Connections to SQLite: a sound version, safe settings, errors in our words."""
 
 import os
+import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -79,10 +81,21 @@ def connect(path: str, *, read_only: bool = False) -> "sqlite3.Connection":
     try:
         for setting in settings:
             connection.execute(f"PRAGMA {setting}")
+        connection.create_function("regexp", 2, _matches, deterministic=True)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@lru_cache(maxsize=1024)
+def _expression(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.ASCII | re.DOTALL)
+
+
+def _matches(expression: str, value: str) -> bool:
+    """`value REGEXP expression`, which SQLite leaves to its host."""
+    return _expression(expression).search(value) is not None
 
 
 def open_file(path: str, *, mode: Literal["ro", "rw"]) -> "sqlite3.Connection":
