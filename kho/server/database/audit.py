@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, delete, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Text,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.server.database.constructs import Now
@@ -30,6 +40,7 @@ _INSERT: Final = Statement(
     )
 )
 _NOW: Final = Statement(select(Now()))
+_LAST: Final = Statement(select(func.coalesce(func.max(_table.id), 0)))
 _TRIM: Final = Statement(
     delete(audit_events).where(
         _table.id.in_(
@@ -114,6 +125,13 @@ async def record(tx: Transaction, event: Event, *, age_ms: int = 0) -> None:
 async def now(tx: Transaction) -> int:
     """The database's clock, in milliseconds."""
     row = await tx.one(_NOW)
+    assert row is not None
+    return int(row[0])
+
+
+async def last_id(tx: Transaction) -> int:
+    """The highest id; 0 when there is no event."""
+    row = await tx.one(_LAST)
     assert row is not None
     return int(row[0])
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from kho.server.index import audit
 from kho.server.registry import uploads
 from kho.server.resources import Resources
 
@@ -17,4 +18,7 @@ class Job:
     run: Callable[[Resources], Awaitable[int]]
 
 
-JOBS: Final = (Job("expire uploads", 3600.0, uploads.expire),)
+JOBS: Final = (
+    Job("expire uploads", 3600.0, uploads.expire),
+    Job("expire audit events", 3600.0, audit.expire),
+)
