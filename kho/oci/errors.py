@@ -11,6 +11,7 @@ RegistryError
 ├── RequestTimeout           408 BLOB_UPLOAD_INVALID
 ├── UnsupportedEncoding      415 UNSUPPORTED
 ├── PreconditionFailed       412 DENIED
+├── InvalidRequest           400 UNSUPPORTED        no code of the specification fits
 ├── DigestInvalid            400 DIGEST_INVALID
 ├── SizeInvalid              400 SIZE_INVALID
 ├── RangeInvalid             416 RANGE_INVALID
@@ -135,6 +136,13 @@ class PreconditionFailed(RegistryError):
 
     status = 412
     code = "DENIED"
+
+
+class InvalidRequest(RegistryError):
+    """A request that makes no sense, outside the distribution API proper."""
+
+    status = 400
+    code = "UNSUPPORTED"
 
 
 class DigestInvalid(RegistryError):
