@@ -1,16 +1,25 @@
 """One server and one Debian image for all clients; missing clients are named at the end."""
 
+import contextlib
+import itertools
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from . import clients
+from .engines import Engines
+from .guarded import PUBLIC, Guarded, guarded
 from .images import DebianImage, debian_image
 from .processes import unmount_below
-from .servers import Server, serving
+from .servers import KIND, Server, serving
+from .signing_in import CLIENTS, Client, Containerd, Docker
+from .small_images import SmallImage, small_image
+
+PRIVATE = "private/image"
+NewClient = Callable[[str, Guarded], Client]
 
 
 def pytest_configure() -> None:
@@ -52,3 +61,68 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
     unmount_below(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def http_door(tmp_path_factory: pytest.TempPathFactory, image: SmallImage) -> Iterator[Guarded]:
+    """A server with accounts, over plain HTTP."""
+    with _door(tmp_path_factory.mktemp("guarded"), image, tls=False) as door:
+        yield door
+
+
+@pytest.fixture(scope="session")
+def tls_door(tmp_path_factory: pytest.TempPathFactory, image: SmallImage) -> Iterator[Guarded]:
+    """A server with accounts, over TLS with the lab's CA."""
+    with _door(tmp_path_factory.mktemp("guarded-tls"), image, tls=True) as door:
+        yield door
+
+
+@contextlib.contextmanager
+def _door(home: Path, image: SmallImage, *, tls: bool) -> Iterator[Guarded]:
+    if KIND != "khod":
+        pytest.skip("it has no accounts of its own")
+    with guarded(home, tls=tls) as door:
+        for repository in (PUBLIC, PRIVATE):
+            door.seed(repository, image)
+        yield door
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def private_image() -> str:
+    """A repository with an image that only those with a grant may see."""
+    return PRIVATE
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> SmallImage:
+    """A small image."""
+    return small_image(tmp_path_factory.mktemp("small") / "image")
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """The daemons of docker and containerd, each started when it is first wanted."""
+    with contextlib.ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("engines")
+        stack.callback(shutil.rmtree, folder)
+        stack.callback(unmount_below, folder)
+        yield Engines(folder, stack)
+
+
+@pytest.fixture
+def new_client(engines: Engines, tmp_path: Path) -> Iterator[NewClient]:
+    """Makes a client by its name that knows no password of a server."""
+
+    def made(name: str, door: Guarded) -> Client:
+        home = tmp_path / f"client-{next(numbers)}"
+        client = CLIENTS[name](home, door)
+        if isinstance(client, Docker):
+            client.engine = engines.docker(door)
+        elif isinstance(client, Containerd):
+            client.engine = engines.containerd()
+        return client
+
+    numbers = itertools.count()
+    yield made
+    unmount_below(tmp_path)

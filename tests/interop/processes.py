@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,47 @@ import pytest
 
 class CommandFailed(AssertionError):
     """A command ended with another status than the test expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended, and everything it said."""
+
+    command: str
+    status: int
+    said: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its status is 0."""
+        return self.status == 0
+
+    def must_succeed(self) -> "Outcome":
+        """Itself; CommandFailed when the command failed."""
+        if not self.succeeded:
+            raise CommandFailed(f"{self.command}\nstatus {self.status}\n{self.said[-6000:]}")
+        return self
+
+    def must_be_refused(self, pattern: str) -> "Outcome":
+        """Itself; CommandFailed when the command succeeded, or gave a reason that is unlike."""
+        told = f"{self.command}\nstatus {self.status}\n{self.said[-6000:]}"
+        if self.succeeded:
+            raise CommandFailed(f"expected to fail: {told}")
+        if not re.search(pattern, self.said, re.IGNORECASE):
+            raise CommandFailed(f"expected {pattern!r} in: {told}")
+        return self
+
+
+def outcome(
+    *command: str | Path,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float = 180,
+) -> Outcome:
+    """Run a command that may fail."""
+    ended = _ended(command, env, timeout, None, stdin)
+    words = " ".join(str(part) for part in command)
+    return Outcome(words, ended.returncode, ended.stdout + ended.stderr)
 
 
 def run(
@@ -38,14 +81,18 @@ def refused(*command: str | Path, env: Mapping[str, str] | None = None, timeout:
 
 
 def _ended(
-    command: Sequence[str | Path], env: Mapping[str, str] | None, timeout: float, cwd: Path | None
+    command: Sequence[str | Path],
+    env: Mapping[str, str] | None,
+    timeout: float,
+    cwd: Path | None,
+    stdin: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(part) for part in command],
         env={**os.environ, **(env or {})},
         cwd=cwd,
         timeout=timeout,
-        stdin=subprocess.DEVNULL,
+        input=stdin or "",
         capture_output=True,
         text=True,
         check=False,

@@ -3,14 +3,16 @@
 import contextlib
 import http.client
 import os
+import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .access_log import AccessLog
 from .processes import daemon, free_port
 
+KHOD = Path(sys.executable).with_name("khod")
 KIND = os.environ.get("KHO_INTEROP_SERVER", "khod")
 
 _DISTRIBUTION = """\
@@ -23,7 +25,7 @@ http: {{addr: "127.0.0.1:{port}", secret: interop}}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A registry that answers on loopback, over plain HTTP, without accounts."""
+    """A registry that answers on loopback."""
 
     pid: int
     port: int
@@ -37,14 +39,21 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(home: Path, port: int | None = None) -> Iterator[Server]:
-    """Run the server over the data in `home`; a second call over the same folder is a restart."""
+def serving(
+    home: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run the server over the data in `home`; a second call over the same folder is a restart.
+
+    `settings` are variables of khod: KHO_TLS_CERT makes it serve TLS.
+    """
     port = port or free_port()
     data, log = home / "data", home / "server.log"
     data.mkdir(parents=True, exist_ok=True)
     command, ready_path = _command(home, data, port)
     env = {name: value for name, value in os.environ.items() if not name.startswith("KHO_")}
-    with daemon(command, log, lambda: _answers(port, ready_path), env) as pid:
+    env |= settings or {}
+    tls = "KHO_TLS_CERT" in env
+    with daemon(command, log, lambda: _answers(port, ready_path, tls=tls), env) as pid:
         yield Server(pid, port, data, AccessLog(log))
 
 
@@ -53,13 +62,15 @@ def _command(home: Path, data: Path, port: int) -> tuple[list[str | Path], str]:
         config = home / "distribution.yml"
         config.write_text(_DISTRIBUTION.format(data=data, port=port))
         return ["docker-registry", "serve", config], "/v2/"
-    khod = Path(sys.executable).with_name("khod")
     listen = f"127.0.0.1:{port}"
-    return [khod, "serve", "--data", data, "--listen", listen, "--workers", "2"], "/readyz"
+    return [KHOD, "serve", "--data", data, "--listen", listen, "--workers", "2"], "/readyz"
 
 
-def _answers(port: int, path: str) -> bool:
+def _answers(port: int, path: str, *, tls: bool) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    if tls:  # the clients check the certificate; here is only asked whether it is up
+        unchecked = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=unchecked)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200

@@ -6,37 +6,21 @@ from pathlib import Path
 import pytest
 
 from .access_log import assert_mounted, assert_nothing_uploaded
-from .clients import Command, program
+from .clients import Command
+from .engines import containerd_engine
 from .images import MARKER, MARKER_TEXT, DebianImage
-from .processes import daemon, run
+from .processes import run
 from .servers import Server
 from .wire import digest_of
 
 _IMPORTED = "kho.invalid/import"
-_CONFIG = """\
-version = 2
-root = "{state}/root"
-state = "{state}/run"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "{state}/socket"
-"""
 
 
 @pytest.fixture(scope="module")
 def ctr(scratch: Path) -> Iterator[Command]:
     """ctr and a containerd of our own, with both Debian images imported by the fixture below."""
-    config, socket = scratch / "containerd.toml", scratch / "socket"
-    config.write_text(_CONFIG.format(state=scratch))
-    command = (program("ctr"), "--address", socket, "--namespace", "interop")
-    with daemon(
-        [program("containerd"), "--config", config], scratch / "log", lambda: _up(command, socket)
-    ):
+    with containerd_engine(scratch) as command:
         yield command
-
-
-def _up(command: Command, socket: Path) -> bool:
-    return socket.exists() and bool(run(*command, "version"))
 
 
 @pytest.fixture(scope="module")

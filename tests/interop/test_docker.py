@@ -1,6 +1,5 @@
 """docker's own engine: push, pull, run, `docker manifest`; it has no remote delete."""
 
-import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,48 +7,21 @@ from pathlib import Path
 import pytest
 
 from .access_log import assert_mounted, assert_nothing_uploaded
-from .clients import Command, program
+from .clients import Command
+from .engines import docker_engine
 from .images import MARKER, MARKER_TEXT, DebianImage
-from .processes import CommandFailed, daemon, run
+from .processes import run
 from .servers import Server
 from .wire import digest_of, layers_of, manifest
 
 _LOADED = "kho.invalid/debian:1"
 
 
-@contextlib.contextmanager
-def _engine(state: Path) -> Iterator[Command]:
-    """An engine of our own, without bridge and firewall rules; yields its command line."""
-    state.mkdir()
-    socket = f"unix://{state}/socket"
-    places = (
-        "--data-root",
-        state / "data",
-        "--exec-root",
-        state / "exec",
-        "--pidfile",
-        state / "pid",
-    )
-    ways = ("--bridge=none", "--iptables=false", "--storage-driver=overlay2")
-    command = (program("docker"), "--config", state / "config", "--host", socket)
-    with daemon(
-        [program("dockerd"), "--host", socket, *places, *ways], state / "log", lambda: _up(command)
-    ):
-        yield command
-
-
-def _up(command: Command) -> bool:
-    try:
-        return bool(run(*command, "version"))
-    except CommandFailed:
-        return False
-
-
 @pytest.fixture(scope="module")
 def docker(scratch: Path) -> Iterator[Command]:
     """The engine that pushes."""
-    with _engine(scratch / "first") as command:
-        yield command
+    with docker_engine(scratch / "first") as command:
+        yield (*command, "--config", scratch / "config")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +50,8 @@ def test_push_sends_every_layer_and_tells_the_digest(
 
 def test_pull_into_an_empty_engine_runs(pushed: str, registry: Server, scratch: Path) -> None:
     script = f"cat {MARKER} /etc/debian_version; python3 -c 'print(6*7)'"
-    with _engine(scratch / "second") as other:
+    with docker_engine(scratch / "second") as engine:
+        other = (*engine, "--config", scratch / "config")
         printed = run(*other, "pull", pushed)
         assert f"Digest: {digest_of(registry, 'docker/debian', '1')}" in printed
         lines = run(

@@ -9,7 +9,7 @@ from typing import Any
 
 from .servers import Server
 
-_ANY_MANIFEST = (
+ANY_MANIFEST = (
     "application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.oci.image.index.v1+json, "
     "application/vnd.docker.distribution.manifest.v2+json, "
@@ -34,7 +34,7 @@ def ask(server: Server, method: str, path: str) -> Answer:
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
-        connection.request(method, path, headers={"Accept": _ANY_MANIFEST})
+        connection.request(method, path, headers={"Accept": ANY_MANIFEST})
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read())
     finally:

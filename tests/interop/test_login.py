@@ -1,0 +1,85 @@
+"""Each client over plain HTTP and over TLS: login, push, pull, refusals, a public image, logout."""
+
+from collections.abc import Callable
+
+import pytest
+
+from .guarded import PUBLIC, Guarded
+from .signing_in import CLIENTS, Client
+from .small_images import SmallImage
+
+_WRONG = r"unauthorized|incorrect username or password|wrong|denied|invalid username/password"
+_NO_ACCESS = r"denied|unauthorized|authentication required|insufficient_scope"
+
+NewClient = Callable[[], Client]
+
+
+@pytest.fixture(params=["http", "tls"])
+def door(request: pytest.FixtureRequest) -> Guarded:
+    """The server, over plain HTTP or TLS."""
+    found: Guarded = request.getfixturevalue(f"{request.param}_door")
+    return found
+
+
+@pytest.fixture(params=CLIENTS)
+def name(request: pytest.FixtureRequest) -> str:
+    """One of the clients."""
+    return str(request.param)
+
+
+@pytest.fixture
+def repository(name: str, door: Guarded, request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses."""
+    return f"{name}-{'tls' if door.ca else 'http'}/{request.function.__name__.lower()}"
+
+
+@pytest.fixture
+def client(name: str, door: Guarded, new_client: Callable[[str, Guarded], Client]) -> Client:
+    """The client, which knows no password."""
+    return new_client(name, door)
+
+
+def test_wrong_password_is_refused_and_says_so(
+    client: Client, image: SmallImage, repository: str
+) -> None:
+    tried = client.login("willa", "not-her-password")
+    if not client.asks_at_login:
+        tried.must_succeed()
+        tried = client.push(image, repository)
+    tried.must_be_refused(_WRONG)
+    assert client.door.digest(repository, "1") is None
+
+
+def test_login_push_pull_logout(client: Client, image: SmallImage, repository: str) -> None:
+    client.login("willa").must_succeed()
+    client.push(image, repository).must_succeed()
+    assert client.door.digest(repository, "1")
+    client.pull(repository).must_succeed()
+    client.logout().must_succeed()
+    client.pull(repository).must_be_refused(_NO_ACCESS)
+
+
+def test_reader_pulls_and_may_not_push(
+    client: Client, image: SmallImage, repository: str, private_image: str
+) -> None:
+    client.login("rita").must_succeed()
+    client.pull(private_image).must_succeed()
+    client.push(image, repository).must_be_refused(_NO_ACCESS)
+    assert client.door.digest(repository, "1") is None
+
+
+def test_anonymous_pulls_what_is_public_and_nothing_else(
+    client: Client, image: SmallImage, private_image: str
+) -> None:
+    client.pull(PUBLIC).must_succeed()
+    client.pull(private_image).must_be_refused(_NO_ACCESS)
+    client.push(image, PUBLIC).must_be_refused(_NO_ACCESS)
+
+
+def test_who_may_not_see_a_repository_is_told_the_same_as_of_none(
+    client: Client, private_image: str
+) -> None:
+    client.login("paula").must_succeed()
+    hidden = client.pull(private_image).must_be_refused(_NO_ACCESS)
+    absent = client.pull("private/absent").must_be_refused(_NO_ACCESS)
+    assert hidden.said.replace(private_image, "private/absent") == absent.said
