@@ -37,7 +37,10 @@ _LIVING: Final = (
     _unexpired(credentials),
     or_(
         _table.parent_id.is_(None),
-        sqlalchemy.exists().where(_parents.c.id == _table.parent_id).where(_unexpired(_parents)),
+        sqlalchemy.exists()
+        .where(_parents.c.id == _table.parent_id)
+        .where(_unexpired(_parents))
+        .correlate(credentials),
     ),
 )
 _ROW: Final = (
