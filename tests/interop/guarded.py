@@ -17,6 +17,7 @@ from .wire import ANY_MANIFEST, Answer
 PASSWORDS = {
     "willa": "writes-everywhere-42",
     "rita": "reads-everywhere-42",
+    "mona": "deletes-as-well-42",
     "paula": "pushes-to-public-42",
 }
 PUBLIC = "public/image"
@@ -112,6 +113,7 @@ def _make_accounts(data: Path) -> None:
     for subject, role, pattern in (
         ("user:willa", "writer", "**"),
         ("user:rita", "reader", "**"),
+        ("user:mona", "maintainer", "**"),
         ("user:paula", "writer", "public/**"),
     ):
         outcome(KHOD, "grants", "add", subject, role, pattern, *at).must_succeed()

@@ -99,6 +99,7 @@ class Docker(_ByLogin):
         return outcome(*self._docker, "push", self.reference(repository))
 
     def pull(self, repository: str) -> Outcome:
+        run(*self._docker, "image", "prune", "--all", "--force")
         return outcome(*self._docker, "pull", self.reference(repository))
 
 
@@ -144,6 +145,7 @@ class Podman(_Containers):
         return outcome(*self._podman, "push", *self.ways(), loaded, self.reference(repository))
 
     def pull(self, repository: str) -> Outcome:
+        run(*self._podman, "rmi", "--all", "--force")
         return outcome(*self._podman, "pull", *self.ways(), self.reference(repository))
 
 
@@ -193,6 +195,8 @@ class Containerd(Client):
         return outcome(*self.engine, *words)
 
     def pull(self, repository: str) -> Outcome:
+        if known := run(*self.engine, "images", "list", "--quiet").split():
+            run(*self.engine, "images", "remove", "--sync", *known)
         words = ("images", "pull", *self._ways(), self.reference(repository))
         return outcome(*self.engine, *words)
 

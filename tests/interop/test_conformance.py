@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from .clients import program
+from .guarded import PASSWORDS, Guarded
 from .servers import Server
 
 # fewer passed checks than this, and the suite left out what it was to check
@@ -41,8 +42,24 @@ def _suite(command: list[str | Path], env: Mapping[str, str], log: Path) -> int:
 def test_main_branch_program(
     version: str, least: int, skipped: set[str], registry: Server, tmp_path: Path
 ) -> None:
+    _check_main_branch(version, least, skipped, {"OCI_REGISTRY": registry.host}, tmp_path)
+
+
+def test_main_branch_program_with_a_password(http_door: Guarded, tmp_path: Path) -> None:
+    assert http_door.ask("GET", "/v2/").status == 401
+    signed_in = {
+        "OCI_REGISTRY": http_door.host,
+        "OCI_USERNAME": "mona",
+        "OCI_PASSWORD": PASSWORDS["mona"],
+    }
+    _check_main_branch("dev", _LEAST_PASSED_DEV, set(), signed_in, tmp_path)
+
+
+def _check_main_branch(
+    version: str, least: int, skipped: set[str], who: Mapping[str, str], tmp_path: Path
+) -> None:
     settings = {
-        "OCI_REGISTRY": registry.host,
+        **who,
         "OCI_TLS": "disabled",
         "OCI_REPO1": f"conformance-{version}/one",
         "OCI_REPO2": f"conformance-{version}/two",
