@@ -1,5 +1,6 @@
 """One setting: how its value is read, checked and printed."""
 
+import ipaddress
 import math
 import re
 from collections.abc import Callable
@@ -26,6 +27,14 @@ class Address(NamedTuple):
 
     host: str
     port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

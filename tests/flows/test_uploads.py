@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from kho.oci.digest import Digest, empty_digest
+from kho.server.policy.access import ANYONE, Caller
 from kho.server.registry import uploads
 from kho.server.storage.interface import Checkpoint
 from tests.flows.client import Answer, Client, pieces
@@ -110,7 +111,7 @@ async def test_I6_a_put_repeated_after_a_crash_between_bytes_and_row(registry: R
     await registry.client.patch(location, CONTENT)
     resources = registry.workers[-1].app.resources
     assert resources is not None
-    row = await uploads.find(resources, "a", location.rpartition("/")[2])
+    row = await uploads.find(resources, "a", location.rpartition("/")[2], Caller(ANYONE))
     checkpoint = Checkpoint(row.size, row.state)
     writer = await resources.storage.resume(row.id, row.algorithm, checkpoint)
     await writer.finish(DIGEST)  # and here the worker is killed

@@ -93,15 +93,21 @@ async def digest_of(tx: Transaction, repository_id: int, tag: str) -> str | None
     return None if row is None else row[0]
 
 
-async def point(tx: Transaction, repository_id: int, tag: str, digest: Digest, actor: str) -> None:
-    """Point a tag at a manifest of the repository; a move leaves a row of history."""
+async def point(
+    tx: Transaction, repository_id: int, tag: str, digest: Digest, actor: str
+) -> str | None:
+    """Point a tag at a manifest of the repository; where it pointed before.
+
+    A move leaves a row of history.
+    """
     at: dict[str, Any] = {"repository_id": repository_id, "tag": tag}
     to = str(digest)
     current = await digest_of(tx, repository_id, tag)
     if current == to:
-        return
+        return current
     await tx.run(_INSERT if current is None else _MOVE, **at, digest=to)
     await tx.run(_RECORD, **at, from_digest=current, to_digest=to, actor=actor)
+    return current
 
 
 async def delete(tx: Transaction, repository: str, tag: str, actor: str) -> bool:

@@ -3,8 +3,9 @@
 from kho.oci.digest import Digest
 from kho.oci.errors import BlobUnknown
 from kho.server.database import blobs as rows
-from kho.server.database import repositories
 from kho.server.database.engine import Transaction
+from kho.server.policy.access import Caller
+from kho.server.registry import repositories, trail
 from kho.server.resources import Resources
 from kho.server.storage.interface import BlobReader
 
@@ -32,13 +33,18 @@ async def read(resources: Resources, repository: str, digest: Digest) -> BlobRea
     return reader
 
 
-async def adopt(tx: Transaction, repository: str, digest: Digest, length: int) -> None:
+async def adopt(
+    tx: Transaction, repository: str, digest: Digest, length: int, caller: Caller
+) -> None:
     """Make stored bytes a blob of the repository, which comes into being with its first one."""
+    repository_id = await repositories.enter(tx, repository, caller)
     await rows.put(tx, digest, length)
-    await rows.link(tx, await repositories.ensure(tx, repository), digest)
+    await rows.link(tx, repository_id, digest)
 
 
-async def mount(resources: Resources, repository: str, digest: Digest, source: str | None) -> bool:
+async def mount(
+    resources: Resources, repository: str, digest: Digest, source: str | None, caller: Caller
+) -> bool:
     """Link a blob that `source`, or any repository, holds; False when there is none.
 
     Whether the caller may read `source` is the door's question.
@@ -46,7 +52,7 @@ async def mount(resources: Resources, repository: str, digest: Digest, source: s
     found = await resources.database.read(_length, source, digest)
     if found is None or not await resources.storage.holds(digest, found):
         return False
-    return await resources.database.write(_mount, repository, digest, source)
+    return await resources.database.write(_mount, repository, digest, source, caller)
 
 
 async def _length(tx: Transaction, source: str | None, digest: Digest) -> int | None:
@@ -55,15 +61,24 @@ async def _length(tx: Transaction, source: str | None, digest: Digest) -> int | 
     return await rows.size(tx, source, digest)
 
 
-async def _mount(tx: Transaction, repository: str, digest: Digest, source: str | None) -> bool:
+async def _mount(
+    tx: Transaction, repository: str, digest: Digest, source: str | None, caller: Caller
+) -> bool:
     length = await _length(tx, source, digest)
     if length is None:
         return False
-    await adopt(tx, repository, digest, length)
+    await adopt(tx, repository, digest, length, caller)
     return True
 
 
-async def delete(resources: Resources, repository: str, digest: Digest) -> None:
+async def delete(resources: Resources, repository: str, digest: Digest, caller: Caller) -> None:
     """Take the blob out of this repository only; raise BlobUnknown."""
-    if not await resources.database.write(rows.unlink, repository, digest):
+    if not await resources.database.write(_delete, repository, digest, caller):
         raise _unknown(digest)
+
+
+async def _delete(tx: Transaction, repository: str, digest: Digest, caller: Caller) -> bool:
+    found = await rows.unlink(tx, repository, digest)
+    if found:
+        await trail.record(tx, caller, "blob.delete", repository, str(digest))
+    return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kho.oci.digest import Digest
 from kho.oci.errors import (
+    Denied,
     DigestInvalid,
     ManifestBlobUnknown,
     ManifestInvalid,
@@ -15,10 +16,12 @@ from kho.oci.errors import (
     PreconditionFailed,
 )
 from kho.oci.manifest import Descriptor, Manifest, parse_manifest
-from kho.server.database import blobs, repositories, tags
+from kho.server.database import blobs, tags
 from kho.server.database import manifests as rows
 from kho.server.database.engine import Transaction
 from kho.server.database.manifests import ManifestRow, NewManifest, ReferrerRow
+from kho.server.policy.access import Action, Caller, allowed
+from kho.server.registry import repositories, trail
 from kho.server.resources import Resources
 
 __all__ = ["Push", "ReferrerRow", "Stored", "delete", "find", "put", "referrers"]
@@ -37,7 +40,7 @@ class Push:
     content_type: str | None
     digest: Digest | None
     tags: tuple[str, ...]
-    actor: str
+    caller: Caller
     if_match: str | None = None
 
 
@@ -81,7 +84,7 @@ async def put(resources: Resources, push: Push) -> Stored:
 
 
 async def _store(tx: Transaction, push: Push, digest: Digest, manifest: Manifest) -> None:
-    repository_id = await repositories.ensure(tx, push.repository)
+    repository_id = await repositories.enter(tx, push.repository, push.caller)
     await _check_precondition(tx, repository_id, push)
     await _check_references(tx, repository_id, manifest)
     references = [(item.kind, item.digest) for item in manifest.references]
@@ -96,7 +99,23 @@ async def _store(tx: Transaction, push: Push, digest: Digest, manifest: Manifest
     )
     await rows.put(tx, repository_id, new)
     for tag in push.tags:
-        await tags.point(tx, repository_id, tag, digest, push.actor)
+        was = await tags.point(tx, repository_id, tag, digest, push.caller.name)
+        _check_tag(push, tag, was, str(digest))
+    target = push.tags[0] if push.tags else str(digest)
+    details = {"digest": str(digest), "tags": list(push.tags)}
+    await trail.record(tx, push.caller, "manifest.push", push.repository, target, details)
+
+
+def _check_tag(push: Push, tag: str, was: str | None, digest: str) -> None:
+    """Making a tag and moving one are rights of their own; Denied undoes the transaction.
+
+    Decided here, where nobody can come between the look and the write (A4).
+    """
+    action = Action.TAG if was is None else Action.OVERWRITE
+    if was == digest or allowed(push.caller.principal, action, push.repository):
+        return
+    what = "is new, and making one" if was is None else "exists, and moving it"
+    raise Denied(f"the tag {tag} {what} needs the action `{action}`", detail={"tag": tag})
 
 
 async def _check_precondition(tx: Transaction, repository_id: int, push: Push) -> None:
@@ -136,10 +155,17 @@ def _check_sizes(wanted: Sequence[Descriptor], sizes: dict[Digest, int]) -> None
             )
 
 
-async def delete(resources: Resources, repository: str, digest: Digest, actor: str) -> None:
+async def delete(resources: Resources, repository: str, digest: Digest, caller: Caller) -> None:
     """Remove the manifest and every tag that points at it; raise ManifestUnknown."""
-    if not await resources.database.write(rows.delete, repository, digest, actor):
+    if not await resources.database.write(_delete, repository, digest, caller):
         raise _unknown(digest)
+
+
+async def _delete(tx: Transaction, repository: str, digest: Digest, caller: Caller) -> bool:
+    found = await rows.delete(tx, repository, digest, caller.name)
+    if found:
+        await trail.record(tx, caller, "manifest.delete", repository, str(digest))
+    return found
 
 
 async def referrers(

@@ -3,6 +3,9 @@
 from kho.oci.errors import ManifestUnknown, NameUnknown
 from kho.server.database import repositories
 from kho.server.database import tags as rows
+from kho.server.database.engine import Transaction
+from kho.server.policy.access import Caller
+from kho.server.registry import trail
 from kho.server.resources import Resources
 
 
@@ -14,7 +17,14 @@ async def page(resources: Resources, repository: str, after: str | None, limit: 
     return found
 
 
-async def delete(resources: Resources, repository: str, tag: str, actor: str) -> None:
+async def delete(resources: Resources, repository: str, tag: str, caller: Caller) -> None:
     """Remove the tag alone; raise ManifestUnknown."""
-    if not await resources.database.write(rows.delete, repository, tag, actor):
+    if not await resources.database.write(_delete, repository, tag, caller):
         raise ManifestUnknown("tag unknown to this repository", detail={"tag": tag})
+
+
+async def _delete(tx: Transaction, repository: str, tag: str, caller: Caller) -> bool:
+    found = await rows.delete(tx, repository, tag, caller.name)
+    if found:
+        await trail.record(tx, caller, "tag.delete", repository, tag)
+    return found

@@ -31,7 +31,8 @@ from kho.server import metrics
 from kho.server.database import uploads as rows
 from kho.server.database.engine import Transaction
 from kho.server.database.uploads import UploadRow
-from kho.server.registry import blobs
+from kho.server.policy.access import Caller
+from kho.server.registry import blobs, repositories
 from kho.server.resources import Resources
 from kho.server.storage.interface import BlobWriter, Checkpoint, UploadBusy, UploadMissing
 
@@ -59,18 +60,19 @@ def _unknown(upload_id: str) -> BlobUploadUnknown:
     return BlobUploadUnknown("upload unknown to this repository", detail={"upload": upload_id})
 
 
-async def start(resources: Resources, repository: str, actor: str, algorithm: str) -> UploadRow:
-    """Open a session that holds nothing."""
-    upload_id = str(uuid4())
+async def start(resources: Resources, repository: str, caller: Caller, algorithm: str) -> UploadRow:
+    """Open a session that holds nothing; it is its caller's alone."""
+    await repositories.check_creation(resources, repository, caller)
+    upload_id, actor = str(uuid4()), caller.name
     await resources.database.write(rows.create, upload_id, repository, actor, algorithm)
     metrics.count("kho_uploads_started_total")
     return UploadRow(upload_id, repository, actor, algorithm, 0, None, 0)
 
 
-async def find(resources: Resources, repository: str, upload_id: str) -> UploadRow:
-    """Raise BlobUploadUnknown unless the session is open in this repository."""
+async def find(resources: Resources, repository: str, upload_id: str, caller: Caller) -> UploadRow:
+    """Raise BlobUploadUnknown unless the session is open in this repository, and the caller's."""
     row = await resources.database.read(rows.find, upload_id, repository)
-    if row is None:
+    if row is None or row.actor != caller.name:
         raise _unknown(upload_id)
     return row
 
@@ -110,7 +112,9 @@ async def append(resources: Resources, row: UploadRow, body: Body) -> int:
         return (await _save(resources, received, await writer.checkpoint())).size
 
 
-async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Body) -> None:
+async def finish(
+    resources: Resources, row: UploadRow, digest: Digest, body: Body, caller: Caller
+) -> None:
     """Add the last bytes, verify the whole, and make it a blob of the repository.
 
     Raises DigestInvalid, after which the session is gone, and what `append` raises.
@@ -118,11 +122,11 @@ async def finish(resources: Resources, row: UploadRow, digest: Digest, body: Bod
     try:
         size = await _store(resources, row, digest, body)
     except BlobUploadUnknown:
-        row = await find(resources, row.repository, row.id)
+        row = await find(resources, row.repository, row.id, caller)
         if await anext(body.chunks, b"") or await _placed(resources, row) != digest:
             raise
         size = row.size
-    await resources.database.write(_adopt, row, digest, size)
+    await resources.database.write(_adopt, row, digest, size, caller)
     metrics.count("kho_uploads_finished_total")
 
 
@@ -156,16 +160,19 @@ async def _writing(
         await writer.abort()
 
 
-async def _adopt(tx: Transaction, row: UploadRow, digest: Digest, size: int) -> None:
-    await blobs.adopt(tx, row.repository, digest, size)
+async def _adopt(
+    tx: Transaction, row: UploadRow, digest: Digest, size: int, caller: Caller
+) -> None:
+    await blobs.adopt(tx, row.repository, digest, size, caller)
     await rows.remove(tx, row.id)
 
 
 async def put_whole(
-    resources: Resources, repository: str, actor: str, digest: Digest, body: Body
+    resources: Resources, repository: str, caller: Caller, digest: Digest, body: Body
 ) -> None:
     """Take a blob in one request (end-4b): no session that another request could see."""
-    row = UploadRow(str(uuid4()), repository, actor, digest.algorithm, 0, None, 0)
+    await repositories.check_creation(resources, repository, caller)
+    row = UploadRow(str(uuid4()), repository, caller.name, digest.algorithm, 0, None, 0)
     metrics.count("kho_uploads_started_total")
     writer = await resources.storage.create(row.id, row.algorithm)
     try:
@@ -177,7 +184,7 @@ async def put_whole(
         await writer.abort()
         await resources.storage.discard(row.id)
         raise
-    await resources.database.write(blobs.adopt, repository, digest, size)
+    await resources.database.write(blobs.adopt, repository, digest, size, caller)
     metrics.count("kho_uploads_finished_total")
 
 

@@ -20,6 +20,7 @@ from kho.oci.errors import (
 )
 from kho.server import telemetry
 from kho.server.config import Config
+from kho.server.index import audit
 from kho.server.jobs import runner
 from kho.server.registry.uploads import BodyCut
 from kho.server.resources import Resources, open_resources
@@ -66,7 +67,7 @@ class App:
         self, scope: Scope, receive: Receive, send: Send, observation: Observation
     ) -> None:
         """Answer one request; an exception that leaves here cuts the connection."""
-        request = Request(scope, receive, self.config, auth.identify(scope))
+        request = Request(scope, receive, self.config)
         head = scope["method"] == "HEAD"
         try:
             answer = await self._handle(request, observation)
@@ -102,8 +103,8 @@ class App:
             raise _not_allowed(methods)
         observation.route = route.name
         request.values = convert(parts)
-        auth.require(request.principal, route.action, request.values.name or None)
         assert self.resources is not None
+        await auth.admit(self.resources, request, route.action, observation.request_id)
         return await route.handler(self.resources, request)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -115,6 +116,7 @@ class App:
                         self.resources = await stack.enter_async_context(
                             open_resources(self.config)
                         )
+                        await stack.enter_async_context(audit.noting(self.resources))
                         await stack.enter_async_context(runner.run_jobs(self.resources))
                     except Exception as error:  # noqa: BLE001  told to the server, which stops
                         telemetry.log_failure("cannot start", error)

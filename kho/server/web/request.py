@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from kho.oci.digest import Digest
 from kho.oci.errors import BlobUploadInvalid, RegistryError, RequestTimeout, UnsupportedEncoding
 from kho.server.config import Config
-from kho.server.policy.access import Principal
+from kho.server.policy.access import NOBODY, Caller
 from kho.server.registry.blobs import BlobReader
 from kho.server.registry.uploads import BodyCut
 from kho.server.web.watchdog import Watchdog
@@ -60,20 +60,18 @@ class Request:
         "_headers",
         "_query",
         "body_done",
+        "caller",
         "config",
-        "principal",
         "receive",
         "scope",
         "values",
     )
 
-    def __init__(
-        self, scope: Scope, receive: Receive, config: Config, principal: Principal
-    ) -> None:
+    def __init__(self, scope: Scope, receive: Receive, config: Config) -> None:
         self.scope = scope
         self.receive = receive
         self.config = config
-        self.principal = principal
+        self.caller = Caller(NOBODY)  # until auth.admit has found out
         self.values = Values()
         self.body_done = False
         self._headers: Headers = scope["headers"]

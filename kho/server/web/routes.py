@@ -15,7 +15,7 @@ from typing import Final
 from kho.server import metrics
 from kho.server.policy.access import Action
 from kho.server.resources import Resources
-from kho.server.web import health
+from kho.server.web import health, token
 from kho.server.web.request import BlobResponse, Request, Response
 from kho.server.web.v2 import blobs, catalog, manifests, referrers, root, tags, uploads
 
@@ -44,6 +44,9 @@ ROUTES: Final = (
     Route("healthz", "GET", "/healthz", Action.OPERATE, health.live),
     Route("readyz", "GET", "/readyz", Action.OPERATE, health.ready),
     Route("metrics", "GET", "/metrics", Action.OPERATE, health.metrics),
+    Route("token", "GET", "/token", Action.SIGN_IN, token.get),
+    Route("token", "POST", "/token", Action.SIGN_IN, token.post),
+    Route("jwks", "GET", "/token/jwks.json", Action.OPERATE, token.jwks),
     Route("root", "GET", "/v2/", Action.PING, root.ping),
     Route("extensions", "GET", "/v2/_oci/ext/discover", Action.PING, root.extensions),
     Route("catalog", "GET", "/v2/_catalog", Action.CATALOG, catalog.page),

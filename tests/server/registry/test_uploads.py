@@ -8,6 +8,7 @@ import pytest
 
 from kho.oci.digest import Digest
 from kho.oci.errors import BlobUploadUnknown, Unavailable
+from kho.server.policy.access import ANYONE, Caller
 from kho.server.registry import blobs, uploads
 from kho.server.registry.uploads import Body, BodyCut
 from kho.server.resources import Resources
@@ -17,6 +18,7 @@ from tests.flows.registry import Registry
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = Digest.of(CONTENT)
+ME = Caller(ANYONE)
 
 
 def body(content: bytes = b"", size: int = 65_536) -> Body:
@@ -43,12 +45,12 @@ async def test_a_long_body_is_acknowledged_on_the_way(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "CHECKPOINT", 100_000)
-    row = await uploads.start(resources, "a", "me", "sha256")
+    row = await uploads.start(resources, "a", ME, "sha256")
     seen = []
 
     async def watched() -> AsyncIterator[bytes]:
         async for piece in pieces(CONTENT, 65_536):
-            seen.append((await uploads.find(resources, "a", row.id)).size)
+            seen.append((await uploads.find(resources, "a", row.id, ME)).size)
             yield piece
 
     assert await uploads.append(resources, row, Body(watched())) == len(CONTENT)
@@ -61,13 +63,13 @@ async def test_a_long_body_is_acknowledged_on_the_way(
 async def test_a_row_read_before_another_worker_moved_on_is_read_again(
     resources: Resources, registry: Registry
 ) -> None:
-    stale = await uploads.start(resources, "a", "me", "sha256")
+    stale = await uploads.start(resources, "a", ME, "sha256")
     await registry.start()
     other = registry.workers[-1].app.resources
     assert other is not None
     assert await uploads.append(other, stale, body(CONTENT[:1000])) == 1000
     assert await uploads.append(resources, stale, body(CONTENT[1000:])) == len(CONTENT)
-    await uploads.finish(other, stale, DIGEST, body())
+    await uploads.finish(other, stale, DIGEST, body(), ME)
     assert await blobs.size(resources, "a", DIGEST) == len(CONTENT)
 
 
@@ -76,7 +78,7 @@ async def test_a_busy_session_is_unavailable_after_a_while(
 ) -> None:
     monkeypatch.setattr(uploads, "BUSY_SECONDS", 0.05)
     monkeypatch.setattr(uploads, "BUSY_STEP", 0.01)
-    row = await uploads.start(resources, "a", "me", "sha256")
+    row = await uploads.start(resources, "a", ME, "sha256")
     writer = await resources.storage.create(row.id, "sha256")
     with pytest.raises(Unavailable, match="another request"):
         await uploads.append(resources, row, body(b"x"))
@@ -86,11 +88,11 @@ async def test_a_busy_session_is_unavailable_after_a_while(
 
 @on_both_databases
 async def test_one_of_two_that_finish_the_same_session_wins(resources: Resources) -> None:
-    row = await uploads.start(resources, "a", "me", "sha256")
+    row = await uploads.start(resources, "a", ME, "sha256")
     await uploads.append(resources, row, body(CONTENT))
-    row = await uploads.find(resources, "a", row.id)
+    row = await uploads.find(resources, "a", row.id, ME)
     results = await asyncio.gather(
-        *(uploads.finish(resources, row, DIGEST, body()) for _ in range(4)),
+        *(uploads.finish(resources, row, DIGEST, body(), ME) for _ in range(4)),
         return_exceptions=True,
     )
     assert results.count(None) >= 1
@@ -104,7 +106,7 @@ async def test_many_push_one_blob_into_many_repositories(
 ) -> None:
     names = [f"r{number % 5}" for number in range(30)]
     await asyncio.gather(
-        *(uploads.put_whole(resources, name, "me", DIGEST, body(CONTENT)) for name in names)
+        *(uploads.put_whole(resources, name, ME, DIGEST, body(CONTENT)) for name in names)
     )
     for name in set(names):
         assert await blobs.size(resources, name, DIGEST) == len(CONTENT)
@@ -113,22 +115,22 @@ async def test_many_push_one_blob_into_many_repositories(
 
 async def test_a_cut_single_post_leaves_nothing(resources: Resources, registry: Registry) -> None:
     with pytest.raises(BodyCut):
-        await uploads.put_whole(resources, "a", "me", DIGEST, Body(cut(CONTENT)))
+        await uploads.put_whole(resources, "a", ME, DIGEST, Body(cut(CONTENT)))
     assert list((registry.folder / "uploads").iterdir()) == []
 
 
 @on_both_databases
 async def test_what_came_before_a_cut_is_kept(resources: Resources) -> None:
-    row = await uploads.start(resources, "a", "me", "sha256")
+    row = await uploads.start(resources, "a", ME, "sha256")
     with pytest.raises(BodyCut):
         await uploads.append(resources, row, Body(cut(CONTENT[:500_000])))
-    row = await uploads.find(resources, "a", row.id)
+    row = await uploads.find(resources, "a", row.id, ME)
     assert row.size == 500_000
-    await uploads.finish(resources, row, DIGEST, body(CONTENT[500_000:]))
+    await uploads.finish(resources, row, DIGEST, body(CONTENT[500_000:]), ME)
 
 
 async def test_a_cancelled_request_lets_go_of_the_session(resources: Resources) -> None:
-    row = await uploads.start(resources, "a", "me", "sha256")
+    row = await uploads.start(resources, "a", ME, "sha256")
     never = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -152,15 +154,15 @@ def aged(resources: Resources, hours: float) -> Resources:
 
 @on_both_databases
 async def test_abandoned_sessions_expire(resources: Resources, registry: Registry) -> None:
-    old = await uploads.start(resources, "a", "me", "sha256")
+    old = await uploads.start(resources, "a", ME, "sha256")
     await uploads.append(resources, old, body(CONTENT))
-    empty = await uploads.start(resources, "a", "me", "sha256")
+    empty = await uploads.start(resources, "a", ME, "sha256")
     assert await uploads.expire(aged(resources, 1)) == 0
     await asyncio.sleep(0.05)
     assert await uploads.expire(aged(resources, 0.00001)) == 2
     for row in (old, empty):
         with pytest.raises(BlobUploadUnknown):
-            await uploads.find(resources, "a", row.id)
+            await uploads.find(resources, "a", row.id, ME)
     assert list((registry.folder / "uploads").iterdir()) == []
 
 

@@ -2,15 +2,16 @@
 
 import pytest
 
-from kho.oci.errors import Denied
-from kho.server.config import Config
-from kho.server.policy.access import Principal
-from kho.server.web.app import App
+from kho.oci.errors import Unauthorized
+from kho.server.policy.access import FREE
 from kho.server.web.middleware import Observation
 from kho.server.web.request import Message, Request
 from kho.server.web.routes import ROUTES, Route
 from tests.flows.client import make_scope
+from tests.flows.registry import Registry
 from tests.house.test_routes import PARTS, route_id
+
+GUARDED = [route for route in ROUTES if route.action not in FREE]
 
 
 async def nothing() -> Message:
@@ -18,9 +19,11 @@ async def nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=route_id)
-async def test_who_may_nothing_reaches_no_handler(route: Route) -> None:
+@pytest.mark.settings(auth__htpasswd="/nobody", listen="192.0.2.1:5000")
+@pytest.mark.parametrize("route", GUARDED, ids=route_id)
+async def test_who_may_nothing_reaches_no_handler(registry: Registry, route: Route) -> None:
+    app = registry.workers[-1].app
     scope = make_scope(route.method, route.template.format(**PARTS))
-    request = Request(scope, nothing, Config(), Principal("nobody"))
-    with pytest.raises(Denied):
-        await App(Config())._handle(request, Observation(scope))
+    request = Request(scope, nothing, registry.config)
+    with pytest.raises(Unauthorized, match="authentication required"):
+        await app._handle(request, Observation(scope))

@@ -6,7 +6,6 @@ import pytest
 
 from kho.oci.errors import RegistryError
 from kho.server.config import Config
-from kho.server.policy.access import ANYONE
 from kho.server.web.request import Message, Request
 from tests.flows.client import Fields, make_scope
 
@@ -18,7 +17,7 @@ async def nothing() -> Message:
 
 def request(target: str = "/v2/", headers: Fields = ()) -> Request:
     """A request whose body is not read."""
-    return Request(make_scope("GET", target, headers), nothing, Config(), ANYONE)
+    return Request(make_scope("GET", target, headers), nothing, Config())
 
 
 def test_lines_of_one_header_are_joined() -> None:

@@ -63,5 +63,5 @@ def _part(request: Request, digest: Digest, size: int) -> ByteRange | None:
 async def delete(resources: Resources, request: Request) -> Response:
     """Take the blob out of this repository."""
     digest = _digest(request)
-    await blobs.delete(resources, request.values.name, digest)
+    await blobs.delete(resources, request.values.name, digest, request.caller)
     return empty_answer(202, ("Docker-Content-Digest", str(digest)))

@@ -13,7 +13,9 @@ async def page(resources: Resources, request: Request) -> Response:
     """Repositories that hold manifests, `/` sorted lowest; a Link where more follow."""
     maximum = resources.config.limits.page
     limit = parse_count(request.query("n"), min(DEFAULT, maximum), maximum)
-    found = await repositories.page(resources, request.query("last"), limit + 1)
+    found = await repositories.page(
+        resources, request.caller.principal, request.query("last"), limit + 1
+    )
     more = len(found) > limit > 0
     found = found[:limit]
     if not more:

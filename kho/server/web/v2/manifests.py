@@ -30,7 +30,7 @@ async def put(resources: Resources, request: Request) -> Response:
         content_type=request.header(b"content-type"),
         digest=reference if isinstance(reference, Digest) else None,
         tags=more if isinstance(reference, Digest) else (reference,),
-        actor=request.principal.name,
+        caller=request.caller,
         if_match=_precondition(request),
     )
     stored = await manifests.put(resources, push)
@@ -68,7 +68,7 @@ async def delete(resources: Resources, request: Request) -> Response:
     """A tag alone, or a manifest with every tag that points at it."""
     name, reference = request.values.name, request.values.reference
     if isinstance(reference, Digest):
-        await manifests.delete(resources, name, reference, request.principal.name)
+        await manifests.delete(resources, name, reference, request.caller)
         return empty_answer(202, ("Docker-Content-Digest", str(reference)))
-    await tags.delete(resources, name, reference, request.principal.name)
+    await tags.delete(resources, name, reference, request.caller)
     return empty_answer(202)

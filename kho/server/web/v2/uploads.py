@@ -4,9 +4,10 @@ from kho.oci.digest import HEX_LENGTH, Digest, parse_digest
 from kho.oci.errors import DigestInvalid, NameInvalid
 from kho.oci.ranges import parse_chunk, upload_range
 from kho.oci.reference import parse_name
-from kho.server.policy.access import Action, allowed
+from kho.server.index import access
+from kho.server.policy.access import Action
 from kho.server.registry import blobs, uploads
-from kho.server.registry.uploads import Body
+from kho.server.registry.uploads import Body, UploadRow
 from kho.server.resources import Resources
 from kho.server.web.request import Request, Response
 from kho.server.web.v2.answers import empty_answer
@@ -44,15 +45,14 @@ async def start(resources: Resources, request: Request) -> Response:
     wanted = request.query("digest")
     if wanted is not None:
         digest = parse_digest(wanted)
-        actor = request.principal.name
-        await uploads.put_whole(resources, name, actor, digest, _body(request))
+        await uploads.put_whole(resources, name, request.caller, digest, _body(request))
         return _blob_answer(name, digest)
     algorithm = request.query("digest-algorithm") or "sha256"
     if algorithm not in HEX_LENGTH:
         raise DigestInvalid(
             f"digest-algorithm must be {' or '.join(HEX_LENGTH)}", detail=algorithm[:64]
         )
-    row = await uploads.start(resources, name, request.principal.name, algorithm)
+    row = await uploads.start(resources, name, request.caller, algorithm)
     return _session_answer(202, name, row.id, 0)
 
 
@@ -66,39 +66,46 @@ async def _mount(resources: Resources, request: Request) -> Digest | None:
         source = None if source is None else parse_name(source)
     except (DigestInvalid, NameInvalid):
         return None
-    if not allowed(request.principal, Action.PULL, source):
+    # Without a source, from anywhere: for those alone who may read everything. The question comes
+    # before the look, so that no answer takes longer because a blob is there (A2).
+    if not await access.may(resources, request.caller.principal, Action.PULL, source or ""):
         return None
-    done = await blobs.mount(resources, request.values.name, digest, source)
+    done = await blobs.mount(resources, request.values.name, digest, source, request.caller)
     return digest if done else None
+
+
+async def _find(resources: Resources, request: Request) -> UploadRow:
+    values = request.values
+    return await uploads.find(resources, values.name, values.upload_id, request.caller)
 
 
 async def status(resources: Resources, request: Request) -> Response:
     """How far the session is."""
-    row = await uploads.find(resources, request.values.name, request.values.upload_id)
+    row = await _find(resources, request)
     size = await uploads.status(resources, row)
     return _session_answer(204, row.repository, row.id, size)
 
 
 async def append(resources: Resources, request: Request) -> Response:
     """A chunk, or a stream of any length."""
-    row = await uploads.find(resources, request.values.name, request.values.upload_id)
+    row = await _find(resources, request)
     size = await uploads.append(resources, row, _body(request))
     return _session_answer(202, row.repository, row.id, size)
 
 
 async def finish(resources: Resources, request: Request) -> Response:
     """The last bytes, if any, and the digest of the whole."""
-    row = await uploads.find(resources, request.values.name, request.values.upload_id)
+    row = await _find(resources, request)
     wanted = request.query("digest")
     if wanted is None:
         raise DigestInvalid("the query parameter digest is missing")
     digest = parse_digest(wanted)
-    await uploads.finish(resources, row, digest, _body(request))
+    await uploads.finish(resources, row, digest, _body(request), request.caller)
     return _blob_answer(row.repository, digest)
 
 
 async def cancel(resources: Resources, request: Request) -> Response:
     """Forget the session."""
-    row = await uploads.find(resources, request.values.name, request.values.upload_id)
+    row = await _find(resources, request)
     await uploads.cancel(resources, row)
     return empty_answer(204, ("Docker-Upload-UUID", row.id))
