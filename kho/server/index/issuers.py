@@ -1,0 +1,136 @@
+"""Keys of issuers: asked for rarely, shared by all workers through the database.
+
+    key_of ──> issuer_keys (row) ──> known kid? ──> key
+                    ▲                    └── no, or old ──> claim the minute ──> issuer
+                    └──────────────────────────────────────────────────────────────┘
+
+However many tokens with unknown keys arrive, all workers and replicas together ask an issuer once
+a minute at most (B3). Keys are asked for anew after an hour, while the ones at hand still serve;
+those of an issuer that cannot be reached serve for a day.
+"""
+
+import asyncio
+from typing import Final, NamedTuple
+
+from kho.oci.errors import RegistryError, Unavailable
+from kho.oci.strict_json import parse_object
+from kho.server import telemetry
+from kho.server.database import issuer_keys
+from kho.server.database.issuer_keys import KeysRow
+from kho.server.index import discovery
+from kho.server.index.discovery import FetchFailed
+from kho.server.index.jwk import keys_of
+from kho.server.index.jws import Key, Untrusted
+from kho.server.resources import Resources
+
+WAIT_MS: Final = 60_000
+FRESH_MS: Final = 3_600_000
+USABLE_MS: Final = 86_400_000
+# How long a fetch by another worker may be under way.
+_UNDER_WAY_MS: Final = int(discovery.SECONDS * 1000) + 1000
+_LOOK_SECONDS: Final = 0.2
+
+
+class _Known(NamedTuple):
+    fetched_at: int
+    keys: dict[str, Key]
+
+
+class _Issuers:
+    """What this worker has read, and whom it is asking."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, _Known] = {}
+        self.asking: dict[str, asyncio.Task[None]] = {}
+
+
+async def key_of(resources: Resources, issuer: str, jwks_url: str | None, kid: str) -> Key:
+    """The issuer's key of that id. Call it for issuers of trust rules only.
+
+    Raises Untrusted when the issuer has none, Unavailable when nothing is known of the issuer.
+    """
+    row = await resources.database.read(issuer_keys.find, issuer)
+    key = _keys(resources, issuer, row).get(kid)
+    if key is not None:
+        if row is not None and _age(row) > FRESH_MS and _due(row):
+            _ask(resources, issuer, jwks_url)
+        return key
+    if _due(row) or _under_way(row):
+        # The task is everybody's: one request that is given up must not end it.
+        await asyncio.shield(_ask(resources, issuer, jwks_url))
+        row = await resources.database.read(issuer_keys.find, issuer)
+    keys = _keys(resources, issuer, row)
+    if not keys:
+        raise Unavailable("the keys of the token's issuer cannot be had now", retry_after=30)
+    if kid not in keys:
+        raise Untrusted(f"the issuer has no key {kid!a:.200}")
+    return keys[kid]
+
+
+async def fetch(resources: Resources, issuer: str, jwks_url: str | None) -> None:
+    """Ask the issuer now, however short ago it was asked: for operators. Raises FetchFailed."""
+    await resources.database.write(issuer_keys.claim, issuer, WAIT_MS)
+    document = await discovery.fetch_keys(issuer, jwks_url)
+    await resources.database.write(issuer_keys.store, issuer, document)
+
+
+def _keys(resources: Resources, issuer: str, row: KeysRow | None) -> dict[str, Key]:
+    """The keys of a row by id, read once for each time that they were fetched."""
+    if row is None or row.document is None or row.fetched_at is None or _age(row) > USABLE_MS:
+        return {}
+    known = resources.memory.keep(_Issuers).known
+    found = known.get(issuer)
+    if found is None or found.fetched_at != row.fetched_at:
+        # RSA keys that name no algorithm are meant for RS256 (OpenID Connect Core, 10.1).
+        listed = keys_of(parse_object(row.document.encode()), rsa=("RS256",))
+        keys = {one.kid: one for one in reversed(listed) if one.kid is not None}
+        found = known[issuer] = _Known(row.fetched_at, keys)
+    return found.keys
+
+
+def _age(row: KeysRow) -> int:
+    return row.now - (row.fetched_at or 0)
+
+
+def _due(row: KeysRow | None) -> bool:
+    return row is None or not 0 <= row.now - row.attempted_at < WAIT_MS
+
+
+def _under_way(row: KeysRow | None) -> bool:
+    """Whether somebody has begun to ask and may still be waiting for the answer."""
+    return (
+        row is not None
+        and (row.fetched_at or 0) < row.attempted_at
+        and row.now - row.attempted_at < _UNDER_WAY_MS
+    )
+
+
+def _ask(resources: Resources, issuer: str, jwks_url: str | None) -> "asyncio.Task[None]":
+    """The one task of this worker that asks the issuer, or waits for the worker that does."""
+    asking = resources.memory.keep(_Issuers).asking
+    task = asking.get(issuer)
+    if task is None:
+        task = asking[issuer] = asyncio.create_task(_refresh(resources, issuer, jwks_url))
+        task.add_done_callback(lambda _: asking.pop(issuer, None))
+    return task
+
+
+async def _refresh(resources: Resources, issuer: str, jwks_url: str | None) -> None:
+    """Never raises: what was known before serves on."""
+    try:
+        if not await resources.database.write(issuer_keys.claim, issuer, WAIT_MS):
+            await _watch(resources, issuer)
+            return
+        document = await discovery.fetch_keys(issuer, jwks_url)
+        await resources.database.write(issuer_keys.store, issuer, document)
+        telemetry.log_event("issuer keys fetched", issuer=issuer)
+    except FetchFailed as error:
+        telemetry.log_event("issuer keys not fetched", "warning", issuer=issuer, reason=str(error))
+    except RegistryError as error:
+        telemetry.log_failure("issuer keys not kept", error, issuer=issuer)
+
+
+async def _watch(resources: Resources, issuer: str) -> None:
+    """Wait until another worker has its answer, or must have given up."""
+    while _under_way(await resources.database.read(issuer_keys.find, issuer)):  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_SECONDS)
