@@ -75,19 +75,21 @@ async def add_first(tx: Transaction, kid: str, algorithm: str, private_key: str)
 
 async def replace(
     tx: Transaction, kid: str, algorithm: str, private_key: str, overlap: int
-) -> None:
+) -> bool:
     """Insert the key that signs from now on; the others are believed `overlap` ms longer.
 
-    With 0 every other key ends at once, those that had retired before as well.
+    False when it is there already. With 0 every other key ends at once, those that had retired
+    before as well.
     """
     await tx.run(_CLAIM, number=0, text="signing_keys")
     if await tx.one(_FIND, kid=kid) is not None:
-        return  # this work ran before
+        return False  # this work ran before
     if overlap:
         await tx.run(_RETIRE, milliseconds=overlap)
     else:
         await tx.run(_RETIRE_ALL)
     await tx.run(_INSERT, kid=kid, algorithm=algorithm, private_key=private_key)
+    return True
 
 
 async def purge(tx: Transaction) -> int:
