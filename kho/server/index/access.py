@@ -84,10 +84,13 @@ async def is_open(resources: Resources) -> bool:
     if rights.open is None:
         config = resources.config
         may_be = config.auth.open or config.listen.is_loopback
-        rights.open = (
-            may_be and not configured(config) and not await resources.database.read(_anybody)
-        )
+        rights.open = may_be and not configured(config) and not await anybody(resources)
     return rights.open
+
+
+async def anybody(resources: Resources) -> bool:
+    """Whether there is an account or a robot."""
+    return await resources.database.read(_anybody)
 
 
 async def _anybody(tx: Transaction) -> bool:
