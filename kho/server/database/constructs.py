@@ -37,17 +37,22 @@ class OneOf(FunctionElement[bool]):
     def __init__(self, column: ColumnElement[str], parameter: str) -> None:
         super().__init__(column, bindparam(parameter, type_=Text()))
 
+    def self_group(self, against: object = None) -> "OneOf":
+        """Stay as it is: SQLAlchemy would add `= 1` for SQLite, which then uses no index."""
+        del against
+        return self
+
 
 @compiles(OneOf, "sqlite")
 def _one_of_sqlite(element: OneOf, compiler: SQLCompiler, **kwargs: object) -> str:
     column, strings = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({strings}))"  # noqa: S608 - SQL of SQLAlchemy
+    return f"({column} IN (SELECT value FROM json_each({strings})))"  # noqa: S608 - SQL of SQLAlchemy
 
 
 @compiles(OneOf, "postgresql")
 def _one_of_postgresql(element: OneOf, compiler: SQLCompiler, **kwargs: object) -> str:
     column, strings = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"{column} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({strings} AS jsonb))))"
+    return f"({column} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({strings} AS jsonb)))))"
 
 
 class Claim(FunctionElement[Any]):

@@ -1,5 +1,6 @@
 """Rows of grants: a subject has a role on the repositories of a glob."""
 
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import sqlalchemy
@@ -25,10 +26,10 @@ _COLUMNS: Final = (
 )
 
 _OF_SUBJECTS: Final = Statement(
-    select(_table.subject, _table.role, _table.pattern, roles.c.actions)
+    # Sorted afterwards: to have them in order, SQLite would read the whole table.
+    select(_table.id, _table.subject, _table.role, _table.pattern, roles.c.actions)
     .select_from(grants.outerjoin(roles, roles.c.name == _table.role))
     .where(OneOf(_table.subject, "subjects"))
-    .order_by(_table.id)
 )
 _INSERT: Final = Statement(
     insert(grants)
@@ -76,7 +77,9 @@ class GrantRow(NamedTuple):
 async def of_subjects(tx: Transaction, subjects: list[str]) -> list[Grant]:
     """What these subjects were given, the oldest first; a role that is gone gives nothing."""
     found = []
-    for subject, role, pattern, own in await tx.all(_OF_SUBJECTS, subjects=listed(subjects)):
+    for _, subject, role, pattern, own in sorted(
+        await tx.all(_OF_SUBJECTS, subjects=listed(set(subjects))), key=itemgetter(0)
+    ):
         actions = ROLES.get(role) or (None if own is None else parsed(own))
         if actions is not None:
             found.append(Grant(subject, role, pattern, actions))

@@ -8,15 +8,24 @@ from typing import Any
 import asyncpg
 import pytest
 
-from kho.server.database import blobs, manifests, repositories, tags, uploads
+from kho.server.database import (
+    accounts,
+    blobs,
+    grants,
+    groups,
+    manifests,
+    repositories,
+    tags,
+    uploads,
+)
 from kho.server.database.engine import Database, Statement, Value
-from kho.server.database.sqlite_connection import open_file
+from kho.server.database.sqlite_connection import connect
 
 from .samples import digest
 
 Explain = Callable[[Statement, dict[str, Value]], Awaitable[str]]
 
-TAGS, REPOSITORIES, REFERRERS = 20_000, 5_000, 5_000
+TAGS, REPOSITORIES, REFERRERS, USERS = 20_000, 5_000, 5_000, 5_000
 HEX = {"sqlite": "printf('sha256:%064x', n)", "postgresql": "'sha256:' || lpad(to_hex(n), 64, '0')"}
 SERIES = {
     "sqlite": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {0})"
@@ -37,6 +46,14 @@ PARAMETERS: dict[str, Value] = {
     "id": "u1",
     "older_than_ms": 1,
     "limit": 100,
+    "low": "r2",
+    "high": "r4",
+    "expression": "^r[^/]*$",
+    "of": "u7",
+    "user": "u7",
+    "external_id": "https://i u7",
+    "subjects": '["user:u7", "group:g7", "everyone"]',
+    "kinds": '["session", "refresh"]',
 }
 STATEMENTS = {
     "repositories.find": (repositories._FIND, "name"),
@@ -62,8 +79,34 @@ STATEMENTS = {
     "tags.page": (tags._PAGE, "repository after limit"),
     "tags.digest_of": (tags._LOCK, "repository_id tag"),
     "tags.history": (tags._HISTORY, "repository tag"),
+    "repositories.is_public": (repositories._PUBLIC, "name"),
+    "repositories.page_between": (repositories._PAGE_BETWEEN, "low high limit"),
+    "repositories.page_between matching": (
+        repositories._PAGE_MATCHING,
+        "low high expression limit",
+    ),
+    "repositories.page_public": (repositories._PAGE_PUBLIC, "after limit"),
+    "repositories.rows": (repositories._ROWS, "after limit"),
+    "accounts.find": (accounts._FIND, "of"),
+    "accounts.by_external_id": (accounts._BY_EXTERNAL_ID, "external_id"),
+    "accounts.page": (accounts._PAGE, "after limit"),
+    "accounts.sign_out": (accounts._SIGN_OUT, "subject kinds"),
+    "accounts.delete: credentials": (accounts._DROP_CREDENTIALS, "subject"),
+    "accounts.delete: groups": (accounts._LEAVE_GROUPS, "of"),
+    "groups.of_user": (groups._OF_USER, "user"),
+    "groups.members": (groups._MEMBERS, "of"),
+    "groups.page": (groups._PAGE, "after limit"),
+    "grants.of_subjects": (grants._OF_SUBJECTS, "subjects"),
+    "grants.of_subject": (grants._OF_SUBJECT, "subject"),
 }
-AFTER = {"repositories.page": "r3000", "tags.page": "t01500"}
+AFTER = {
+    "repositories.page": "r3000",
+    "repositories.page_public": "r3000",
+    "repositories.rows": "r3000",
+    "tags.page": "t01500",
+    "accounts.page": "u3000",
+    "groups.page": "g3000",
+}
 
 
 @pytest.fixture
@@ -81,8 +124,9 @@ def grown(dialect: str, run_sql: Callable[[str], str]) -> None:
     )
     for insert in (
         (
-            "repositories (id, name, sort_key, created_at)"
-            f" SELECT n, 'r' || n, 'r' || n, 0 FROM {series(REPOSITORIES)}"
+            "repositories (id, name, sort_key, created_at, public)"
+            " SELECT n, 'r' || n, 'r' || n, 0, CASE n % 10 WHEN 7 THEN 1 ELSE 0 END"
+            f" FROM {series(REPOSITORIES)}"
         ),
         f"blobs SELECT {hexed}, 1, 0 FROM {series(REFERRERS)}",
         f"repository_blobs SELECT 1, {hexed}, 0 FROM {series(REFERRERS)}",
@@ -106,6 +150,21 @@ def grown(dialect: str, run_sql: Callable[[str], str]) -> None:
             f" SELECT 1, {padded}, 'x', 0 FROM {series(TAGS)}"
         ),
         f"uploads SELECT 'u' || n, 'r1', 'x', 'sha256', 0, 0, 100000 + n, NULL FROM {series(TAGS)}",
+        (
+            "accounts (name, source, external_id, admin, disabled, created_at)"
+            f" SELECT 'u' || n, 'oidc', 'https://i u' || n, 0, 0, 0 FROM {series(USERS)}"
+        ),
+        f"group_names SELECT 'g' || n, 0 FROM {series(USERS)}",
+        f"group_members SELECT 'g' || n, 'u' || (n % 100), 'ldap' FROM {series(USERS)}",
+        f"roles SELECT 'role' || n, '[]' FROM {series(USERS)}",
+        (
+            "grants (subject, role, pattern, created_by, created_at)"
+            f" SELECT 'user:u' || n, 'reader', 'r' || n, 'operator', 0 FROM {series(USERS)}"
+        ),
+        (
+            "credentials (kind, secret_hash, subject, name, created_at)"
+            f" SELECT 'session', 'h' || n, 'user:u' || n, '', 0 FROM {series(USERS)}"
+        ),
     ):
         run_sql(f"INSERT INTO {insert}")
     if dialect == "postgresql":
@@ -116,7 +175,7 @@ def grown(dialect: str, run_sql: Callable[[str], str]) -> None:
 async def explain(url: str, grown: None) -> AsyncIterator[Explain]:  # noqa: ARG001
     """The plan of a statement, as the database prints it."""
     if url.startswith("sqlite"):
-        connection = open_file(url.removeprefix("sqlite:///"), mode="rw")
+        connection = connect(url.removeprefix("sqlite:///"), read_only=True)
 
         async def explain_sqlite(statement: Statement, values: dict[str, Value]) -> str:
             compiled = statement.sqlite
@@ -158,6 +217,12 @@ async def test_pages_are_flat(grown: None, database: Database) -> None:  # noqa:
     calls: list[tuple[Any, ...]] = [
         *((tags.page, "r1", f"t{number:05}", 100) for number in (0, TAGS // 2, TAGS - 101)),
         *((repositories.page, name, 100) for name in (None, "r3", "r9")),
+        *((repositories.page_public, name, 100) for name in (None, "r2", "r3")),
+        *(
+            (repositories.page_between, "r", None, expression, name, 100)
+            for expression in (None, "^r[^/]*$")
+            for name in (None, "r3", "r9")
+        ),
         *(
             (manifests.referrers, "r1", SUBJECT, [], str(digest(number)), 100)
             for number in (0, REFERRERS // 2, REFERRERS - 101)
