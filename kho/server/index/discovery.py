@@ -91,12 +91,9 @@ async def _discovered(session: "ClientSession", issuer: str) -> str:
     url = document.get("jwks_uri")
     if not isinstance(url, str):
         raise FetchFailed("its configuration has no jwks_uri")
-    try:
-        check_url(url, keys=not url.startswith("file:"))
-    except ValueError as error:
-        raise FetchFailed(f"its jwks_uri {error}") from error
-    if issuer.startswith("https:") and not url.startswith("https:"):
-        raise FetchFailed("its jwks_uri is not https")
+    scheme = url.partition(":")[0]
+    if scheme != "https" and (scheme != "http" or issuer.startswith("https:")):
+        raise FetchFailed(f"its jwks_uri is not https: {url!a:.200}")
     return url
 
 

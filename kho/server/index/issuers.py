@@ -1,6 +1,6 @@
 """Keys of issuers: asked for rarely, shared by all workers through the database.
 
-    key_of ──> issuer_keys (row) ──> known kid? ──> key
+    key_for ─> issuer_keys (row) ──> known kid? ──> key
                     ▲                    └── no, or old ──> claim the minute ──> issuer
                     └──────────────────────────────────────────────────────────────┘
 
@@ -10,6 +10,7 @@ those of an issuer that cannot be reached serve for a day.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from kho.oci.errors import RegistryError, Unavailable
@@ -20,7 +21,7 @@ from kho.server.database.issuer_keys import KeysRow
 from kho.server.index import discovery
 from kho.server.index.discovery import FetchFailed
 from kho.server.index.jwk import keys_of
-from kho.server.index.jws import Key, Untrusted
+from kho.server.index.jws import Jws, Key, Untrusted
 from kho.server.resources import Resources
 
 WAIT_MS: Final = 60_000
@@ -33,7 +34,7 @@ _LOOK_SECONDS: Final = 0.2
 
 class _Known(NamedTuple):
     fetched_at: int
-    keys: dict[str, Key]
+    keys: Sequence[Key]
 
 
 class _Issuers:
@@ -44,13 +45,16 @@ class _Issuers:
         self.asking: dict[str, asyncio.Task[None]] = {}
 
 
-async def key_of(resources: Resources, issuer: str, jwks_url: str | None, kid: str) -> Key:
-    """The issuer's key of that id. Call it for issuers of trust rules only.
+async def key_for(
+    resources: Resources, issuer: str, token: Jws, jwks_url: str | None = None
+) -> Key:
+    """The issuer's key that a token names; without a name the one that fits, if there is one only.
 
-    Raises Untrusted when the issuer has none, Unavailable when nothing is known of the issuer.
+    Call it for issuers that an operator has named. Raises Untrusted when the issuer has no such
+    key, Unavailable when nothing is known of the issuer.
     """
     row = await resources.database.read(issuer_keys.find, issuer)
-    key = _keys(resources, issuer, row).get(kid)
+    key = _pick(_keys(resources, issuer, row), token)
     if key is not None:
         if row is not None and _age(row) > FRESH_MS and _due(row):
             _ask(resources, issuer, jwks_url)
@@ -62,9 +66,10 @@ async def key_of(resources: Resources, issuer: str, jwks_url: str | None, kid: s
     keys = _keys(resources, issuer, row)
     if not keys:
         raise Unavailable("the keys of the token's issuer cannot be had now", retry_after=30)
-    if kid not in keys:
-        raise Untrusted(f"the issuer has no key {kid!a:.200}")
-    return keys[kid]
+    key = _pick(keys, token)
+    if key is None:
+        raise Untrusted(f"the issuer has no key {token.kid!a:.200}")
+    return key
 
 
 async def fetch(resources: Resources, issuer: str, jwks_url: str | None) -> None:
@@ -74,16 +79,22 @@ async def fetch(resources: Resources, issuer: str, jwks_url: str | None) -> None
     await resources.database.write(issuer_keys.store, issuer, document)
 
 
-def _keys(resources: Resources, issuer: str, row: KeysRow | None) -> dict[str, Key]:
-    """The keys of a row by id, read once for each time that they were fetched."""
+def _pick(keys: Sequence[Key], token: Jws) -> Key | None:
+    if token.kid is not None:
+        return next((one for one in keys if one.kid == token.kid), None)
+    fitting = [one for one in keys if token.algorithm in one.algorithms]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _keys(resources: Resources, issuer: str, row: KeysRow | None) -> Sequence[Key]:
+    """The keys of a row, read once for each time that they were fetched."""
     if row is None or row.document is None or row.fetched_at is None or _age(row) > USABLE_MS:
-        return {}
+        return ()
     known = resources.memory.keep(_Issuers).known
     found = known.get(issuer)
     if found is None or found.fetched_at != row.fetched_at:
         # RSA keys that name no algorithm are meant for RS256 (OpenID Connect Core, 10.1).
-        listed = keys_of(parse_object(row.document.encode()), rsa=("RS256",))
-        keys = {one.kid: one for one in reversed(listed) if one.kid is not None}
+        keys = keys_of(parse_object(row.document.encode()), rsa=("RS256",))
         found = known[issuer] = _Known(row.fetched_at, keys)
     return found.keys
 

@@ -78,9 +78,7 @@ async def verified(resources: Resources, token: str) -> Verified:
     if not isinstance(issuer, str) or not rules:
         # Nobody is asked for keys on a stranger's word.
         raise Untrusted(f"no trust rule names the issuer {issuer!a:.200}")
-    if parsed.kid is None:
-        raise Untrusted("the token names no key (kid)")
-    key = await issuers.key_of(resources, issuer, rules[0].jwks_url, parsed.kid)
+    key = await issuers.key_for(resources, issuer, parsed, rules[0].jwks_url)
     jws.check_signature(parsed, key)
     jws.check_times(parsed.claims, time.time(), ("iat",))
     return Verified(issuer, jws.audiences(parsed.claims), parsed.claims)
