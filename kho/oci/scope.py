@@ -1,10 +1,18 @@
 """Scopes of the token protocol: `repository:team/app:pull,push`, read and printed."""
 
+import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 # The order in which actions are printed: containerd compares scopes as text.
 _ORDER: Final = ("pull", "push", "delete", "*")
+# Nothing that could end a quoted string, a header or a line; the class in brackets is deprecated.
+_GRAMMAR: Final = re.compile(
+    r"(?P<type>[a-z0-9]+)(?:\([a-z0-9]+\))?"
+    r":(?P<name>[!#-\[\]-~]+)"
+    r":(?P<actions>[!#-9;-\[\]-~]*)",
+    re.ASCII,
+)
 
 
 class Scope(NamedTuple):
@@ -15,16 +23,16 @@ class Scope(NamedTuple):
     actions: frozenset[str]
 
     def __str__(self) -> str:
+        return f"{self.type}:{self.name}:{','.join(self.ordered())}"
+
+    def ordered(self) -> list[str]:
+        """The actions as they are printed."""
         known = [action for action in _ORDER if action in self.actions]
-        return f"{self.type}:{self.name}:{','.join(known + sorted(self.actions - set(_ORDER)))}"
+        return known + sorted(self.actions - set(_ORDER))
 
     def claim(self) -> dict[str, object]:
         """An entry of a token's `access`."""
-        return {
-            "type": self.type,
-            "name": self.name,
-            "actions": str(self).rpartition(":")[2].split(","),
-        }
+        return {"type": self.type, "name": self.name, "actions": self.ordered()}
 
 
 def parse_scope(text: str) -> Scope | None:
@@ -32,12 +40,11 @@ def parse_scope(text: str) -> Scope | None:
 
     The name may hold a colon (host:port): the type ends at the first, actions begin at the last.
     """
-    kind, colon, rest = text.partition(":")
-    name, last, actions = rest.rpartition(":")
-    kind = kind.partition("(")[0]
-    if not (colon and last and kind and name) or not text.isprintable() or " " in text:
+    match = _GRAMMAR.fullmatch(text)
+    if match is None:
         return None
-    return Scope(kind, name, frozenset(part for part in actions.split(",") if part))
+    actions = (part for part in match["actions"].split(",") if part)
+    return Scope(match["type"], match["name"], frozenset(actions))
 
 
 def parse_scopes(values: Iterable[str]) -> list[Scope]:
