@@ -26,11 +26,35 @@ _OPTIONS = (
 )
 
 
+# Of serving alone; by the key of the setting.
+_SERVING = {
+    "tls.cert": ("--tls-cert", "FILE", "Certificate chain (PEM); with it, HTTPS is served."),
+    "tls.key": ("--tls-key", "FILE", "Key of the certificate (PEM)."),
+    "tls.client_ca": ("--tls-client-ca", "FILE", "Ask clients for certificates of this CA."),
+    "http.public_url": ("--public-url", "URL", "What clients call this registry."),
+}
+
+
 def _settings(command: Command) -> Command:
     """Add the flags that settings have."""
     for name, metavar, text in reversed(_OPTIONS):
         command = click.option(f"--{name}", metavar=metavar, help=text)(command)
     return command
+
+
+def _serving_settings(command: Command) -> Command:
+    """Add those too that only serving needs."""
+    text = "Serve everybody while there is no account, on any address."
+    command = click.option("--open", is_flag=True, default=None, help=text)(command)
+    for flag, metavar, text in reversed(_SERVING.values()):
+        command = click.option(flag, metavar=metavar, help=text)(command)
+    return _settings(command)
+
+
+def _by_key(flags: Flags) -> Flags:
+    """The flags by the keys of their settings, as click has them by their own names."""
+    keys = {flag[2:].replace("-", "_"): key for key, (flag, _, _) in _SERVING.items()}
+    return {({**keys, "open": "auth.open"}).get(name, name): v for name, v in flags.items()}
 
 
 # Loaded when they are called: each holds a click group (or command) named `group`.
@@ -79,7 +103,7 @@ def main() -> None:
 
 
 @main.command("serve")
-@_settings
+@_serving_settings
 def serve_command(**flags: object) -> None:
     """Serve the registry until SIGTERM or SIGINT.
 
@@ -117,7 +141,7 @@ def config_group() -> None:
 
 
 @config_group.command("check")
-@_settings
+@_serving_settings
 def check_command(**flags: object) -> None:
     """Tell every mistake in the configuration (exit code 2)."""
     _load(flags)
@@ -125,7 +149,7 @@ def check_command(**flags: object) -> None:
 
 
 @config_group.command("show")
-@_settings
+@_serving_settings
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show_command(*, as_json: bool, **flags: object) -> None:
     """Print each setting with its value and where that came from; passwords are masked."""
@@ -164,7 +188,7 @@ def _shown(value: object) -> str:
 def _reread(flags: Flags) -> "Config":
     from kho.server.config import load  # noqa: PLC0415
 
-    return load(flags, os.environ)
+    return load(_by_key(flags), os.environ)
 
 
 def _load(flags: Flags) -> "Config":

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 SECRET_BYTES = 65536
+SHORT_FLAGS = {"auth.open": "open", "http.public_url": "public-url"}
 OF_TESTS = ("KHO_TEST_", "KHO_INTEROP", "KHO_BENCH")
 # Kubernetes and old Docker links put KHO_PORT=tcp://... and the like beside a service named kho.
 _INJECTED = re.compile(
@@ -78,7 +79,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
     given = [
         *(_from_file(Path(str(path)), problems) if path else ()),
         *_from_environment(environ, problems),
-        *(_Given(k, f"flag --{k}", v) for k, v in flags.items() if k != "config" and v is not None),
+        *(_Given(k, _flag(k), v) for k, v in flags.items() if k != "config" and v is not None),
     ]
     for one in given:
         known = SETTINGS.get(one.key)
@@ -97,6 +98,11 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
     if problems:
         raise ConfigError(problems)
     return _build(values, sources)
+
+
+def _flag(key: str) -> str:
+    """The flag of a setting: `tls.cert` is --tls-cert; some have a shorter one."""
+    return "flag --" + SHORT_FLAGS.get(key, key.replace(".", "-"))
 
 
 def describe(config: Config) -> list[Described]:

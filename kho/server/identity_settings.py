@@ -147,6 +147,15 @@ class TlsSettings:
         "",
         "Folder whose files are served at `/.well-known/acme-challenge/` (certbot's webroot).",
     )
+    http_listen: str = setting(
+        text_kind(
+            'HOST:PORT, for example 0.0.0.0:80, or ""',
+            r"|(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}",
+        ),
+        "",
+        "A second address, for plain HTTP: challenges of ACME, and redirects to https.",
+        restart=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

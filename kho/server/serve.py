@@ -6,19 +6,27 @@ import fcntl
 import os
 import resource
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from kho import __version__
+from kho.oci.errors import RegistryError
 from kho.server import telemetry
 from kho.server.config import Config, ConfigError, changed
-from kho.server.setting import Address, mask_url
+from kho.server.doors import Doors, Shut, look
+from kho.server.identity_settings import TlsSettings
+from kho.server.setting import Address, address_kind, mask_url
+from kho.server.supervisor.certificates import Unusable
+from kho.server.supervisor.keyring import Keyring
 from kho.server.supervisor.parent import AppFactory, Supervisor
+from kho.server.supervisor.worker import App
 
 LOCK_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 2.0
@@ -41,19 +49,25 @@ def serve(
     os.umask(0o077)
     telemetry.configure(config.log.level, config.log.format, config.log.access)
     _raise_descriptor_limit()
+    keyring = _keyring(config)
     with ExitStack() as stack:
         listeners = _listen_or_name_holder(config)
         for listener in listeners:
             stack.enter_context(listener)
+        address = Address(config.listen.host, listeners[0].getsockname()[1])
+        for listener in open_redirector(config):
+            listeners.append(stack.enter_context(listener))
         stack.enter_context(held_folder(config.data))
         prepare_database(config.database_url)
-        address = Address(config.listen.host, listeners[0].getsockname()[1])
+        doors = _doors(config)
         supervisor = Supervisor(
             config,
             app_factory or _registry(),
             listeners,
+            keyring=keyring,
+            redirector=partial(_redirector, address.port),
             reload=lambda old: _reloaded(old, reread or (lambda: old)),
-            ready=lambda: _announced(config, address),
+            ready=lambda: _announced(config, address, doors),
         )
         code = supervisor.run()
     telemetry.log_event("stopped", code=code)
@@ -143,6 +157,36 @@ def open_listeners(address: Address, count: int) -> list[socket.socket]:
         raise CannotStart(f"cannot listen on {address}: {reason}") from None
 
 
+def _keyring(config: Config) -> Keyring:
+    try:
+        return Keyring(config.tls, named=set(config.sources))
+    except Unusable as error:
+        raise CannotStart(str(error)) from None
+
+
+def open_redirector(config: Config) -> list[socket.socket]:
+    """The listener for plain HTTP beside TLS, if one is wanted."""
+    if not config.tls.http_listen:
+        return []
+    if not config.tls.cert:
+        raise CannotStart("tls.http_listen is set, but tls.cert and tls.key are not")
+    try:
+        address = address_kind().parse(config.tls.http_listen)
+    except ValueError:
+        allowed = address_kind().allowed
+        raise CannotStart(f"tls.http_listen: allowed is {allowed}") from None
+    listeners = open_listeners(cast("Address", address), 1)
+    listen = Address(*listeners[0].getsockname()[:2])
+    telemetry.log_event("plain HTTP redirects to https", listen=str(listen))
+    return listeners
+
+
+def _redirector(port: int, config: Config) -> App:
+    from kho.server.web.acme import Redirector  # noqa: PLC0415
+
+    return Redirector(config, port)
+
+
 def _listen_or_name_holder(config: Config) -> list[socket.socket]:
     """The listeners; when the port is taken by a khod on the same folder, say that instead."""
     try:
@@ -203,33 +247,66 @@ def _registry() -> AppFactory:
     return create_app
 
 
-def _announced(config: Config, address: Address) -> bool:
-    """Whether the server is ready; then the line on standard output is written."""
-    if not _answers(address):
+def _doors(config: Config) -> Doors:
+    try:
+        return look(config)
+    except Shut as error:
+        raise CannotStart(str(error)) from None
+    except RegistryError as error:
+        raise CannotStart(error.message) from None
+
+
+def _announced(config: Config, address: Address, doors: Doors) -> bool:
+    """Whether the server is ready; then the lines on standard output are written."""
+    if not _answers(address, config.tls):
         return False
+    scheme = "https" if config.tls.cert else "http"
     count = config.worker_count
     workers = "1 worker" if count == 1 else f"{count} workers"
     shown = config.data if config.data.is_absolute() else f"./{config.data}"
     with contextlib.suppress(OSError):
         sys.stdout.write(
-            f"khod {__version__} ready at http://{address} (data {shown}, {workers})\n"
+            f"khod {__version__} ready at {scheme}://{address} (data {shown}, {workers})"
+            + ("; open to all: there is no account yet\n" if doors.open else "\n")
         )
+        if doors.code is not None:
+            host = socket.gethostname() if address.host in ANY_HOST else address.host
+            base = config.http.public_url or f"{scheme}://{Address(host, address.port)}"
+            sys.stdout.write(f"first administrator, once: {base}/setup?code={doors.code}\n")
         sys.stdout.flush()
-    telemetry.log_event("ready", version=__version__, listen=str(address), workers=count)
+    telemetry.log_event(
+        "ready", version=__version__, listen=str(address), workers=count, open=doors.open
+    )
     return True
 
 
-def _answers(address: Address) -> bool:
+def _answers(address: Address, tls: TlsSettings) -> bool:
     request = (
         f"GET /readyz HTTP/1.1\r\nHost: {address}\r\nUser-Agent: khod\r\nConnection: close\r\n\r\n"
     )
     place = (ANY_HOST.get(address.host, address.host), address.port)
     try:
-        with socket.create_connection(place, timeout=PROBE_SECONDS) as one:
+        with ExitStack() as stack:
+            one = stack.enter_context(socket.create_connection(place, timeout=PROBE_SECONDS))
+            if tls.cert:
+                one = stack.enter_context(_unverified().wrap_socket(one))
             one.sendall(request.encode("ascii"))
             return one.recv(64).startswith(b"HTTP/1.1 200 ")
+    except ssl.SSLError as error:
+        # Nobody here has a certificate for clients: that the server asks for one shows that it
+        # serves, and a worker says that it has started after all that it stands on was opened.
+        asked = tls.client_ca and tls.client_auth == "required"
+        return bool(asked) and "CERTIFICATE_REQUIRED" in (error.reason or "")
     except OSError:
         return False
+
+
+def _unverified() -> ssl.SSLContext:
+    """To ask ourselves, by address: what the certificate names does not matter."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _reloaded(old: Config, reread: Callable[[], Config]) -> Config | None:
@@ -250,4 +327,5 @@ def _reloaded(old: Config, reread: Callable[[], Config]) -> Config | None:
     telemetry.configure(new.log.level, new.log.format, new.log.access)
     taken = [one.key for one in differing if not one.restart]
     telemetry.log_event("configuration reloaded", changed=taken)
-    return replace(new, **kept)
+    tls = replace(new.tls, http_listen=old.tls.http_listen)
+    return replace(new, tls=tls, **kept)

@@ -11,6 +11,7 @@ PARTS = {
     "name": "some/name",
     "digest": f"sha256:{'0' * 64}",
     "reference": "tag",
+    "token": "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0",
     "upload": "00000000-0000-4000-8000-000000000000",
 }
 WRITES = {"POST", "PUT", "PATCH"}

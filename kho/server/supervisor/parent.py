@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, Final, cast
@@ -25,12 +25,15 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from kho.server import metrics, telemetry
 from kho.server.config import Config
+from kho.server.supervisor.keyring import PLAIN, Keyring
 from kho.server.supervisor.worker import SIGNALS, App, run_worker
 
 QUICK_SECONDS: Final = 1.0
 FORGIVEN_DEATHS: Final = 2
 LONGEST_PAUSE: Final = 5.0
 POLL_SECONDS: Final = 0.05
+# Whatever a reload leaves behind may finish: nothing else waits for it.
+ROLL_DRAIN_SECONDS: Final = 3600.0
 
 AppFactory = Callable[[Config], App]
 
@@ -60,12 +63,16 @@ class Worker:
 
 
 class Supervisor(MPServer):
-    """Granian's server with our own life cycle of workers (theirs gives up on repeated deaths)."""
+    """Granian's server with our own life cycle of workers (theirs gives up on repeated deaths).
+
+    A listener more than there are workers is for plain HTTP, which `redirector` serves.
+    """
 
     pid: Any
     _ssp: Any
     _shd: Any
     _sso: Any
+    ssl_ctx: Any
 
     def __init__(
         self,
@@ -73,6 +80,8 @@ class Supervisor(MPServer):
         app_factory: AppFactory,
         listeners: list[socket.socket],
         *,
+        keyring: Keyring,
+        redirector: AppFactory,
         reload: Callable[[Config], Config | None],
         ready: Callable[[], bool],
     ) -> None:
@@ -93,15 +102,17 @@ class Supervisor(MPServer):
         self.exit_code = 0
         self._app_factory = app_factory
         self._listeners = listeners
+        self._keyring = keyring
+        self._redirector = redirector
         self._reload_config = reload
         self._ready: Callable[[], bool] | None = ready
         self._current: dict[int, Worker] = {}
         self._leaving: list[Worker] = []
         self._successor: Worker | None = None
         self._generation = 0
-        self._slots = list(range(self.workers * 3 + 2, 0, -1))
-        self._quick_deaths = dict.fromkeys(range(self.workers), 0)
-        self._not_before = dict.fromkeys(range(self.workers), 0.0)
+        self._slots = list(range(len(listeners) * 3 + 2, 0, -1))
+        self._quick_deaths = dict.fromkeys(range(len(listeners)), 0)
+        self._not_before = dict.fromkeys(range(len(listeners)), 0.0)
         self._stopping = False
         self._signals: set[int] = set()
         self._wake: socket.socket | None = None
@@ -124,8 +135,16 @@ class Supervisor(MPServer):
         for listener in self._listeners:
             listener.listen(config.http.backlog)
 
-    def _load_app(self) -> App:
-        return self._app_factory(self.config)
+    def _load_app(self, index: int = 0) -> App:
+        return (
+            self._redirector(self.config)
+            if self._is_redirector(index)
+            else self._app_factory(self.config)
+        )
+
+    def _is_redirector(self, index: int) -> bool:
+        """Whether this place is the redirector beside the workers, which speak TLS."""
+        return index >= self.workers
 
     def _serve(self, spawn_target: Callable[..., None], _loader: object) -> None:
         """Run the loop: Granian has completed its own settings and calls this."""
@@ -160,12 +179,15 @@ class Supervisor(MPServer):
             self._signals.discard(signal.SIGHUP)
             config = self._reload_config(self.config)
             if config is not None:
-                self._adopt(config)
+                self._keyring.renew(config.tls)
+                self._adopt(replace(config, tls=self._keyring.in_force(config.tls)))
                 self._generation += 1
+        elif self._keyring.changed() and self._keyring.renew(self.config.tls):
+            self._generation += 1
 
     def _fill(self) -> None:
         """Start the workers that are missing, unless they must pause."""
-        for index in range(self.workers):
+        for index in range(len(self._listeners)):
             due = self._not_before[index] <= time.monotonic()
             if not self._stopping and index not in self._current and due and self._slots:
                 self._current[index] = self._spawn(index)
@@ -175,16 +197,20 @@ class Supervisor(MPServer):
         if self._stopping or not self._slots:
             return
         if self._successor is None:
-            old = (one for one in self._current.values() if one.generation < self._generation)
-            outdated = next(old, None)
-            if outdated and self._not_before[outdated.index] <= time.monotonic():
-                self._successor = self._spawn(outdated.index)
+            now = time.monotonic()
+            old = [one for one in self._current.values() if one.generation < self._generation]
+            due = [one for one in old if self._not_before[one.index] <= now]
+            if len(self._leaving) < 2 * len(self._listeners):
+                self._successor = self._spawn(due[0].index) if due else None
+            else:
+                # After many reloads the oldest workers give way: every start needs a slot.
+                self._hasten(self._leaving[: len(due)])
         elif self._successor.started:
             old_worker = self._current.get(self._successor.index)
             self._current[self._successor.index] = self._successor
             self._successor = None
             if old_worker is not None:
-                self._dismiss(old_worker)
+                self._dismiss(old_worker, ROLL_DRAIN_SECONDS)
 
     def _spawn(self, index: int) -> Worker:
         slot = self._slots.pop()
@@ -193,7 +219,8 @@ class Supervisor(MPServer):
         descriptor = os.dup(self._listeners[index].fileno())
         self._ssp, self._sso = None, None
         self._shd = _holder(descriptor, False, self.backlog)
-        target = partial(self._be_worker, slot, descriptor, writing)
+        target = partial(self._be_worker, index, slot, descriptor, writing)
+        self.ssl_ctx = PLAIN if self._is_redirector(index) else self._keyring.context
         process = self._spawn_worker(index, target, self._load_app)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -207,7 +234,9 @@ class Supervisor(MPServer):
         telemetry.log_event("worker started", pid=worker.pid, worker=index + 1)
         return worker
 
-    def _be_worker(self, slot: int, descriptor: int, writing: int, *arguments: object) -> None:
+    def _be_worker(
+        self, index: int, slot: int, descriptor: int, writing: int, *arguments: object
+    ) -> None:
         """Run in the child, with the arguments of Granian's own worker; the third loads the app."""
         for listener in self._listeners:
             listener.close()
@@ -217,11 +246,12 @@ class Supervisor(MPServer):
 
         run_worker(
             serve,
-            self._load_app,
+            partial(self._load_app, index),
             parent=self.pid,
             slot=slot,
             listener=descriptor,
             writing=writing,
+            tls=self.ssl_ctx != PLAIN,
         )
 
     def _all(self) -> list[Worker]:
@@ -247,11 +277,14 @@ class Supervisor(MPServer):
 
     def _patience(self) -> float | None:
         """How long nothing needs to be done by itself."""
-        if self._ready is not None and any(one.started for one in self._current.values()):
+        if self._ready is not None and self._any_started():
             return POLL_SECONDS
         now = time.monotonic()
         moments = [one.deadline for one in self._leaving if math.isfinite(one.deadline)]
         moments += [moment for moment in self._not_before.values() if moment > now]
+        look = self._keyring.patience()
+        if look is not None and not self._stopping:
+            moments.append(now + look)
         return max(0.0, min(moments) - now) if moments else None
 
     def _bury(self, worker: Worker) -> None:
@@ -285,9 +318,9 @@ class Supervisor(MPServer):
             self._not_before[worker.index] = time.monotonic() + pause
             telemetry.log_event("worker start delayed", "warning", **marks, seconds=pause)
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _dismiss(self, worker: Worker, seconds: float) -> None:
         """Ask a worker to finish what it has begun and to go; one that has begun nothing, goes."""
-        worker.deadline = time.monotonic() + self.config.http.drain_seconds
+        worker.deadline = time.monotonic() + seconds
         self._leaving.append(worker)
         if worker.started:
             worker.process.inner.terminate()
@@ -302,10 +335,18 @@ class Supervisor(MPServer):
         leaving = [one for one in self._all() if one not in self._leaving]
         self._current.clear()
         self._successor = None
+        self._hasten(self._leaving)
         for worker in leaving:
-            self._dismiss(worker)
+            self._dismiss(worker, self.config.http.drain_seconds)
         for listener in self._listeners:
             listener.close()
+
+    def _hasten(self, workers: list[Worker]) -> None:
+        """Let workers that leave have no more time than at the end."""
+        latest = time.monotonic() + self.config.http.drain_seconds
+        for worker in workers:
+            if math.isfinite(worker.deadline):
+                worker.deadline = min(worker.deadline, latest)
 
     def _kill_overdue(self) -> None:
         for worker in self._leaving:
@@ -316,9 +357,11 @@ class Supervisor(MPServer):
                 worker.process.inner.kill()
 
     def _announce(self) -> None:
-        started = any(one.started for one in self._current.values())
-        if self._ready is not None and started and self._ready():
+        if self._ready is not None and self._any_started() and self._ready():
             self._ready = None
+
+    def _any_started(self) -> bool:
+        return any(one.started and not self._is_redirector(i) for i, one in self._current.items())
 
 
 # Descriptor, whether it is a Unix socket, backlog: the stub of the type leaves them out.

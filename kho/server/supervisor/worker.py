@@ -28,6 +28,8 @@ Send = Callable[[Message], Awaitable[None]]
 SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 ATTACH_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 0.3
+# Granian drops handshakes that are under way when it stops; one takes up to three round trips.
+TLS_SETTLE_SECONDS: Final = 2.0
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -41,8 +43,9 @@ class App(Protocol):
 class Departure:
     """The way from SIGTERM to Granian's drain."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, settle: float) -> None:
         self._descriptor = descriptor
+        self._settle = settle
         self._signal = WorkerSignal()
         self._asked = False
 
@@ -61,7 +64,7 @@ class Departure:
         if not self._asked:
             self._asked = True
             _put_deaf_listener(self._descriptor)
-            loop.call_later(SETTLE_SECONDS, self._signal.set)
+            loop.call_later(self._settle, self._signal.set)
 
 
 def _put_deaf_listener(descriptor: int) -> None:
@@ -81,6 +84,7 @@ def run_worker(
     slot: int,
     listener: int,
     writing: int,
+    tls: bool,
 ) -> None:
     """Serve until SIGTERM or the death of the parent; the signals are blocked at first.
 
@@ -93,7 +97,7 @@ def run_worker(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGINT})
     metrics.use_slot(slot)
-    departure = Departure(listener)
+    departure = Departure(listener, TLS_SETTLE_SECONDS if tls else SETTLE_SECONDS)
     granian._signals.set_loop_signals = departure.listen  # noqa: SLF001
 
     def started() -> None:

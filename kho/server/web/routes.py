@@ -15,7 +15,7 @@ from typing import Final
 from kho.server import metrics
 from kho.server.policy.access import Action
 from kho.server.resources import Resources
-from kho.server.web import health, token
+from kho.server.web import acme, health, token
 from kho.server.web.request import BlobResponse, Request, Response
 from kho.server.web.v2 import blobs, catalog, manifests, referrers, root, tags, uploads
 
@@ -39,11 +39,13 @@ _UPLOAD: Final = "/v2/{name}/blobs/uploads/{upload}"
 _MANIFEST: Final = "/v2/{name}/manifests/{reference}"
 _TAGS: Final = "/v2/{name}/tags/list"
 _REFERRERS: Final = "/v2/{name}/referrers/{digest}"
+_CHALLENGE: Final = "/.well-known/acme-challenge/{token}"
 
 ROUTES: Final = (
     Route("healthz", "GET", "/healthz", Action.OPERATE, health.live),
     Route("readyz", "GET", "/readyz", Action.OPERATE, health.ready),
     Route("metrics", "GET", "/metrics", Action.OPERATE, health.metrics),
+    Route("acme", "GET", _CHALLENGE, Action.SIGN_IN, acme.get),
     Route("token", "GET", "/token", Action.SIGN_IN, token.get),
     Route("token", "POST", "/token", Action.SIGN_IN, token.post),
     Route("jwks", "GET", "/token/jwks.json", Action.OPERATE, token.jwks),
@@ -92,7 +94,8 @@ def match(path: str) -> tuple[str, dict[str, str]] | None:
     if fixed is not None:
         return fixed, {}
     if not path.startswith("/v2/"):
-        return None
+        last = path.removeprefix(acme.PREFIX)
+        return (_CHALLENGE, {"token": last}) if last != path and "/" not in last else None
     head, _, last = path[len("/v2/") :].rpartition("/")
     name, _, noun = head.rpartition("/")
     if noun == "uploads" and name.endswith("/blobs"):
