@@ -37,7 +37,6 @@ class SigningKey(NamedTuple):
     kid: str
     private: "EllipticCurvePrivateKey"
     public: "EllipticCurvePublicKey"
-    signs: bool
     since: float
     until: float
 
@@ -97,13 +96,12 @@ def make() -> tuple[str, str]:
 async def signing(resources: Resources) -> SigningKey:
     """The key that signs; made when there is none."""
     while True:
-        loaded = list((await _loaded(resources)).values())  # the newest first
         now = time.monotonic()
-        for key in loaded:
-            if key.since <= now and key.until - now > BELIEVED_SECONDS:
-                return key
-        if loaded and loaded[0].signs:
-            return loaded[0]
+        fit = [  # the newest first
+            key for key in (await _loaded(resources)).values() if key.until - now > BELIEVED_SECONDS
+        ]
+        if fit:
+            return next((key for key in fit if key.since <= now), fit[-1])
         await ensure(resources)
         await _read(resources, resources.memory.drawer(_Ring))
 
@@ -161,8 +159,7 @@ def _load(row: SigningKeyRow, known: SigningKey | None) -> SigningKey:
     if row.retires_at is not None:
         left = (row.retires_at - row.now) / 1000
     since = now + SETTLE_SECONDS - (row.now - row.created_at) / 1000
-    signs = row.retires_at is None
-    return SigningKey(row.kid, private, private.public_key(), signs, since, now + left)
+    return SigningKey(row.kid, private, private.public_key(), since, now + left)
 
 
 async def rotate(resources: Resources, *, by: str = "operator", overlap: bool = True) -> str:
