@@ -92,12 +92,19 @@ async def _deciding(resources: Resources, found: Verified) -> Rule:
         if missing:
             reasons.append(f"rule {rule.name}: {', '.join(missing)}")
             continue
-        robot = await resources.database.read(robots.find, rule.robot)
-        if robot is None or robot.disabled:
-            state = "does not exist" if robot is None else "is disabled"
-            raise Untrusted(f"rule {rule.name}: robot {rule.robot} {state}")
+        problem = await problem_of_robot(resources, rule)
+        if problem is not None:
+            raise Untrusted(f"rule {rule.name}: {problem}")
         return rule
     raise Untrusted("; ".join(reasons[:_RULES_TOLD]))
+
+
+async def problem_of_robot(resources: Resources, rule: Rule) -> str | None:
+    """Why the rule's robot may not come in; None when it may."""
+    robot = await resources.database.read(robots.find, rule.robot)
+    if robot is None:
+        return f"robot {rule.robot} does not exist"
+    return f"robot {rule.robot} is disabled" if robot.disabled else None
 
 
 async def _rules(resources: Resources) -> dict[str, list[Rule]]:

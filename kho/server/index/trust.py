@@ -1,0 +1,139 @@
+"""Trust rules as an operator makes, reads and tries them."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from kho.oci.errors import Unavailable
+from kho.server.database import audit, issuer_keys, robots, trust_rules
+from kho.server.database.audit import Event
+from kho.server.database.engine import Transaction
+from kho.server.database.trust_rules import TrustRow
+from kho.server.index import discovery, issuers, jws, workload
+from kho.server.index.discovery import FetchFailed
+from kho.server.index.errors import Conflict, Invalid, NotFound
+from kho.server.index.jws import Untrusted
+from kho.server.policy.trust import Rule, check_conditions, unmet
+from kho.server.resources import Resources
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}", re.ASCII)
+_AUDIENCE: Final = 512
+
+
+class Trial(NamedTuple):
+    """What came of trying a token: `rule` lets it in, or `problem` says why none is asked.
+
+    `refusals` has a rule's name and why it does not let the token in, a line for each reason.
+    """
+
+    rule: Rule | None
+    refusals: Mapping[str, list[str]]
+    problem: str | None
+    claims: Mapping[str, object]
+
+
+async def add(resources: Resources, rule: Rule, by: str) -> None:
+    """Make a rule. Raises Invalid, NotFound when there is no such robot, Conflict."""
+    _check(rule)
+    await resources.database.write(_add, rule, by)
+
+
+def _check(rule: Rule) -> None:
+    if not _NAME.fullmatch(rule.name):
+        raise Invalid(
+            f"{rule.name!a} is no name of a rule; allowed are a-z, 0-9 and . _ @ - (128 at most,"
+            " the first a letter or digit)"
+        )
+    if not rule.audience or len(rule.audience) > _AUDIENCE or not rule.audience.isprintable():
+        raise Invalid("the audience must be a line of text: what the token's aud has to be")
+    try:
+        discovery.check_url(rule.issuer)
+        if rule.jwks_url is not None:
+            discovery.check_url(rule.jwks_url, keys=True)
+        check_conditions(rule.issuer, rule.conditions)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+
+
+async def _add(tx: Transaction, rule: Rule, by: str) -> None:
+    if not await robots.hold(tx, rule.robot):
+        raise NotFound(f"there is no robot {rule.robot!a}; make it: khod robots add {rule.robot}")
+    for row in await trust_rules.every(tx):
+        if row.rule.issuer == rule.issuer and row.rule.jwks_url != rule.jwks_url:
+            raise Conflict(
+                f"rule {row.rule.name} gets the keys of {rule.issuer} from"
+                f" {row.rule.jwks_url or 'its discovery document'}; rules of one issuer must agree"
+            )
+    if not await trust_rules.add(tx, rule):
+        raise Conflict(f"there is a rule {rule.name} already")
+    await audit.record(tx, Event("trust.add", "allowed", by, target=rule.name, details=told(rule)))
+
+
+async def remove(resources: Resources, name: str, by: str) -> None:
+    """Take a rule away: its workloads stay out from now on. Raises NotFound."""
+    await resources.database.write(_remove, name, by)
+
+
+async def _remove(tx: Transaction, name: str, by: str) -> None:
+    found = await trust_rules.find(tx, name)
+    if found is None or not await trust_rules.delete(tx, name):
+        raise NotFound(f"there is no rule {name!a}")
+    issuer = found.rule.issuer
+    if not any(row.rule.issuer == issuer for row in await trust_rules.every(tx)):
+        await issuer_keys.forget(tx, issuer)
+    event = Event("trust.remove", "allowed", by, target=name, details=told(found.rule))
+    await audit.record(tx, event)
+
+
+async def every(resources: Resources) -> list[TrustRow]:
+    """All rules, by name, in which order they are asked."""
+    return await resources.database.read(trust_rules.every)
+
+
+async def find(resources: Resources, name: str) -> TrustRow:
+    """One rule. Raises NotFound."""
+    found = await resources.database.read(trust_rules.find, name)
+    if found is None:
+        raise NotFound(f"there is no rule {name!a}")
+    return found
+
+
+def told(rule: Rule) -> dict[str, object]:
+    """A rule as JSON has it."""
+    found: dict[str, object] = rule._asdict()
+    return {**found, "conditions": {claim: list(globs) for claim, globs in rule.conditions.items()}}
+
+
+async def test(resources: Resources, token: str) -> Trial:
+    """Verify a token as a login would, and say what each rule makes of it.
+
+    The issuer is asked for its keys at once when the token's is unknown, so that a mistake there
+    is told.
+    """
+    rules = [row.rule for row in await every(resources)]
+    claims: Mapping[str, object] = {}
+    try:
+        claims = jws.parse(token, workload.MOST_CHARACTERS).claims
+        found = await _verified(resources, token, rules)
+    except Untrusted as error:
+        return Trial(None, {}, str(error), claims)
+    except FetchFailed as error:
+        return Trial(None, {}, f"the issuer's keys cannot be had: {error}", claims)
+    refusals: dict[str, list[str]] = {}
+    for rule in rules:
+        refusals[rule.name] = unmet(rule, found.issuer, found.audiences, found.claims)
+        if not refusals[rule.name]:
+            problem = await workload.problem_of_robot(resources, rule)
+            refusals.pop(rule.name)
+            return Trial(None if problem else rule, refusals, problem, claims)
+    return Trial(None, refusals, None, claims)
+
+
+async def _verified(resources: Resources, token: str, rules: list[Rule]) -> workload.Verified:
+    try:
+        return await workload.verified(resources, token)
+    except Unavailable:
+        issuer = jws.parse(token, workload.MOST_CHARACTERS).claims.get("iss")
+        rule = next(one for one in rules if one.issuer == issuer)
+        await issuers.fetch(resources, rule.issuer, rule.jwks_url)
+        return await workload.verified(resources, token)
