@@ -15,7 +15,7 @@ from typing import Final
 from kho.server import metrics
 from kho.server.policy.access import Action
 from kho.server.resources import Resources
-from kho.server.web import acme, health, token
+from kho.server.web import acme, device, health, setup, sign_in, token
 from kho.server.web.request import BlobResponse, Request, Response
 from kho.server.web.v2 import blobs, catalog, manifests, referrers, root, tags, uploads
 
@@ -49,6 +49,17 @@ ROUTES: Final = (
     Route("token", "GET", "/token", Action.SIGN_IN, token.get),
     Route("token", "POST", "/token", Action.SIGN_IN, token.post),
     Route("jwks", "GET", "/token/jwks.json", Action.OPERATE, token.jwks),
+    Route("setup", "GET", "/setup", Action.SIGN_IN, setup.ask),
+    Route("setup", "POST", "/setup", Action.SIGN_IN, setup.redeem),
+    Route("login", "GET", "/auth/login", Action.SIGN_IN, sign_in.login_page),
+    Route("login", "POST", "/auth/login", Action.SIGN_IN, sign_in.login),
+    Route("logout", "POST", "/auth/logout", Action.SIGN_IN, sign_in.logout),
+    Route("session", "GET", "/auth/session", Action.SIGN_IN, sign_in.session),
+    Route("oidc", "GET", "/auth/oidc/login", Action.SIGN_IN, sign_in.provider_login),
+    Route("oidc", "GET", "/auth/oidc/callback", Action.SIGN_IN, sign_in.provider_callback),
+    Route("device", "GET", "/auth/device", Action.SIGN_IN, device.ask),
+    Route("device", "POST", "/auth/device", Action.SIGN_IN, device.decide),
+    Route("device", "POST", "/auth/device/code", Action.SIGN_IN, device.code),
     Route("root", "GET", "/v2/", Action.PING, root.ping),
     Route("extensions", "GET", "/v2/_oci/ext/discover", Action.PING, root.extensions),
     Route("catalog", "GET", "/v2/_catalog", Action.CATALOG, catalog.page),

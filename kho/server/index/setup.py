@@ -1,0 +1,83 @@
+"""The link that makes the first administrator: good once, for a day, until there is one."""
+
+from typing import Final
+
+from kho.oci.errors import Unauthorized
+from kho.server.database import accounts, audit, sign_ins
+from kho.server.database import credentials as rows
+from kho.server.database.audit import Event
+from kho.server.database.engine import Transaction
+from kho.server.index import credentials, passwords
+from kho.server.index.errors import Conflict, Invalid
+from kho.server.policy.names import ALLOWED_TEXT, is_name
+from kho.server.resources import Resources
+
+KIND: Final = "setup"
+HOURS: Final = 24
+LEAST_CHARACTERS: Final = 8
+GONE: Final = (
+    "This link is not good any more: it was used, it is older than 24 hours, a newer one was made,"
+    " or there is an administrator already."
+)
+
+
+async def ensure_link(resources: Resources) -> str | None:
+    """A fresh code, earlier ones being dead from now on; None: there is an administrator."""
+    if not await resources.database.write(_clear):
+        return None
+    return await credentials.create(
+        resources,
+        kind=KIND,
+        subject=sign_ins.NOBODY,
+        name="first administrator",
+        expires_seconds=HOURS * 3600,
+    )
+
+
+async def is_good(resources: Resources, code: str) -> bool:
+    """Whether a code would be taken."""
+    if credentials.kind_of(code) != KIND:
+        return False
+    secret_hash = credentials.hash_of(code)
+    if not await resources.database.read(sign_ins.lives, KIND, secret_hash):
+        return False
+    return not await resources.database.write(accounts.enabled_admins)
+
+
+async def redeem(resources: Resources, code: str, username: str, password: str) -> None:
+    """Make the first administrator; of two that try, one does.
+
+    Raises Unauthorized when the code is good no more; Invalid for a name or password that is not
+    allowed and Conflict for a name that is taken: then the code stays good.
+    """
+    _check(username, password)
+    if not await is_good(resources, code):
+        raise Unauthorized(GONE)
+    password_hash = await passwords.hash_password(resources, password)
+    await resources.database.write(_redeem, credentials.hash_of(code), username, password_hash)
+
+
+def _check(username: str, password: str) -> None:
+    if not is_name(username):
+        raise Invalid(f"This username is not allowed; allowed are {ALLOWED_TEXT}.")
+    if len(password) < LEAST_CHARACTERS:
+        raise Invalid(
+            f"The password is too short: it needs {LEAST_CHARACTERS} characters at least."
+        )
+
+
+async def _clear(tx: Transaction) -> bool:
+    await sign_ins.clear(tx, KIND)
+    return not await accounts.enabled_admins(tx)
+
+
+async def _redeem(tx: Transaction, secret_hash: str, username: str, password_hash: str) -> None:
+    # The row goes first: whoever else has the code waits for this to end, and finds none.
+    if await rows.take(tx, secret_hash, KIND) is None or await accounts.enabled_admins(tx):
+        raise Unauthorized(GONE)
+    if not await accounts.add(
+        tx, username, source="local", password_hash=password_hash, admin=True
+    ):
+        raise Conflict(f"There is an account named {username} already: take another name.")
+    actor = f"user:{username}"
+    await audit.record(tx, Event("setup.redeem", "allowed", actor, target=actor))

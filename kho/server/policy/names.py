@@ -1,0 +1,16 @@
+"""Names of users, groups, robots, tokens and rules."""
+
+import re
+from typing import Final
+
+RESERVED: Final = ("anonymous", "everyone", "operator")
+ALLOWED_TEXT: Final = (
+    "1 to 128 small letters, digits and . _ @ -, beginning with a letter or digit, and not one of "
+    + ", ".join(RESERVED)
+)
+_GRAMMAR: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}", re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Whether an account, a group or the like may be called that."""
+    return _GRAMMAR.fullmatch(text) is not None and text not in RESERVED

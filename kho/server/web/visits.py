@@ -1,0 +1,172 @@
+"""A browser's visit: its cookies, who it is, and whether a form comes from a page of ours."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from kho.oci.errors import Denied, RegistryError, SizeInvalid
+from kho.server.index import sessions
+from kho.server.index.sessions import From, Visitor
+from kho.server.resources import Resources
+from kho.server.web.address import base_url
+from kho.server.web.pages import Html, fill, joined, page, problem
+from kho.server.web.request import Request, Response
+
+FORM_BYTES: Final = 16 * 1024
+FORM_FIELDS: Final = 32
+HOME: Final = "/auth/login"  # until there is a page to look at
+# A path of ours. Not `//host` or `/\host`, which browsers take for another server's.
+_RETURN: Final = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,1000}", re.ASCII)
+_TITLES: Final = {
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    429: "Please wait",
+    503: "Not available at the moment",
+}
+
+Handler = Callable[[Resources, Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of a browser. `session` is "" for who has not signed in."""
+
+    base: str
+    browser: str
+    session: str
+    visitor: Visitor | None
+    origin: From
+    new: bool
+
+    @property
+    def secure(self) -> bool:
+        """Whether the browser speaks TLS with us."""
+        return self.base.startswith("https:")
+
+    @property
+    def host(self) -> str:
+        """What the person calls this registry."""
+        return urlsplit(self.base).netloc
+
+    @property
+    def token(self) -> str:
+        """For the forms of this page."""
+        return sessions.form_token(self.session or self.browser)
+
+    def page(
+        self, status: int, title: str, *parts: Html, headers: tuple[tuple[str, str], ...] = ()
+    ) -> Response:
+        """A page, with the browser's cookie where it has none."""
+        return page(status, title, joined(*parts), self.host, *self.cookies(), *headers)
+
+    def cookies(self) -> tuple[tuple[str, str], ...]:
+        """Headers that make the browser known."""
+        return (self._set(_browser_name(self.base), self.browser),) if self.new else ()
+
+    def keep(self, secret: str) -> tuple[str, str]:
+        """The header that signs the browser in."""
+        return self._set(_session_name(self.base), secret)
+
+    def forget(self) -> tuple[str, str]:
+        """The header that takes the session's cookie away."""
+        return self._set(_session_name(self.base), "", "; Max-Age=0")
+
+    def _set(self, name: str, value: str, more: str = "") -> tuple[str, str]:
+        secure = "; Secure" if self.secure else ""
+        return "set-cookie", f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}"
+
+
+def _session_name(base: str) -> str:
+    """With `__Host-` no other host, and nothing without TLS, can set the cookie."""
+    return "__Host-kho" if base.startswith("https:") else "kho"
+
+
+def _browser_name(base: str) -> str:
+    return f"{_session_name(base)}-browser"
+
+
+def _cookie(request: Request, name: str) -> str:
+    for part in (request.header(b"cookie") or "").replace(",", ";").split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name and value.isascii() and value.isprintable():
+            return value
+    return ""
+
+
+async def visit(resources: Resources, request: Request) -> Visit:
+    """Who comes, as far as cookies tell."""
+    base = base_url(request.scope, resources.config)
+    browser = _cookie(request, _browser_name(base))
+    secret = _cookie(request, _session_name(base))
+    visitor = await sessions.find(resources, secret)
+    caller = request.caller
+    origin = From(caller.address, caller.request_id, request.header(b"user-agent") or "")
+    return Visit(
+        base,
+        browser or sessions.new_browser(),
+        secret if visitor else "",
+        visitor,
+        origin,
+        new=not browser,
+    )
+
+
+async def form(resources: Resources, request: Request) -> tuple[Visit, Mapping[str, str]]:
+    """A form that was sent from a page of ours, and who sent it. Raises Denied."""
+    fields = await plain_form(request)
+    here = await visit(resources, request)
+    _check_origin(request, here.base)
+    if here.new and not here.session:
+        raise Denied("Your browser sent no cookies: allow them for this site, and try again.")
+    if not sessions.same(fields.get("token", ""), here.token):
+        raise Denied("This page was too old: go back, reload it and try again.")
+    return here, fields
+
+
+async def plain_form(request: Request) -> dict[str, str]:
+    """The fields of a form, whoever sent it; the first of those that come twice."""
+    media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise Denied("A form is expected here: application/x-www-form-urlencoded.")
+    too_large = SizeInvalid(f"a form has at most {FORM_BYTES} bytes")
+    body = await request.body(FORM_BYTES, too_large)
+    try:
+        found = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS)
+    except ValueError:
+        raise Denied("The form cannot be read.") from None
+    return {key: values[0] for key, values in found.items()}
+
+
+def _check_origin(request: Request, base: str) -> None:
+    """Raise Denied for what another site's page sends; browsers say it in one of two headers."""
+    site = request.header(b"sec-fetch-site")
+    origin = request.header(b"origin")
+    own = site == "same-origin" if site is not None else origin == base
+    if not own:
+        raise Denied("This was sent from a page of another site, and nothing was done.")
+
+
+def return_path(text: str | None) -> str:
+    """Where to go after signing in: a path here, whatever the link said."""
+    return text if text and _RETURN.fullmatch(text) else HOME
+
+
+def shown(handler: Handler) -> Handler:
+    """Have errors be pages: people come here."""
+
+    @wraps(handler)
+    async def shows(resources: Resources, request: Request) -> Response:
+        try:
+            return await handler(resources, request)
+        except RegistryError as error:
+            host = urlsplit(base_url(request.scope, resources.config)).netloc
+            title = _TITLES.get(error.status, "This did not work")
+            back = fill('<p><a href="{home}">Go to the sign-in page</a></p>', home=HOME)
+            body = joined(problem(error.message), back)
+            return page(error.status, title, body, host, *error.headers)
+
+    return shows
