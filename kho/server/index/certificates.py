@@ -7,7 +7,7 @@ server's.
 
 import base64
 import binascii
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,9 +47,9 @@ def verified_key(chain: Sequence[str], roots: Sequence["Certificate"], now: floa
     """
     if not 1 <= len(chain) <= _LONGEST:
         raise Untrusted(f"its x5c has not 1 to {_LONGEST} certificates")
-    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    moment = dt.datetime.fromtimestamp(now, dt.UTC)
     given = [_read_der(one) for one in chain]
-    if not _leads_to_root(given[0], given[1:], roots, moment, 0):
+    if not _leads_to_root(given, roots, moment):
         raise Untrusted("its x5c does not chain to token.rootcertbundle")
     return given[0].public_key()
 
@@ -64,28 +64,22 @@ def _read_der(text: str) -> "Certificate":
 
 
 def _leads_to_root(
-    one: "Certificate",
-    others: Sequence["Certificate"],
-    roots: Sequence["Certificate"],
-    moment: datetime.datetime,
-    depth: int,
+    given: Sequence["Certificate"], roots: Sequence["Certificate"], moment: dt.datetime
 ) -> bool:
-    """Whether `one` is a root or issued by one, perhaps by way of `others`; `depth` below it."""
-    if not _is_valid(one, moment):
-        return False
-    if one in roots:
-        return True
-    for root in roots:
-        if _issued(one, root, depth) and _is_valid(root, moment):
+    """Whether a root comes up on the way: each must be issued by the next (RFC 7515, 4.1.6)."""
+    for depth, one in enumerate(given):
+        if not _is_valid(one, moment):
+            return False
+        if one in roots:
             return True
-    for at, other in enumerate(others):
-        rest = (*others[:at], *others[at + 1 :])
-        if _issued(one, other, depth) and _leads_to_root(other, rest, roots, moment, depth + 1):
+        if any(_issued(one, root, depth) and _is_valid(root, moment) for root in roots):
             return True
+        if depth + 1 == len(given) or not _issued(one, given[depth + 1], depth):
+            return False
     return False
 
 
-def _is_valid(one: "Certificate", moment: datetime.datetime) -> bool:
+def _is_valid(one: "Certificate", moment: dt.datetime) -> bool:
     try:
         extensions = list(one.extensions)
     except ValueError:  # a broken or doubled one
