@@ -78,13 +78,11 @@ _PAGE: Final = Statement(
 )
 _ANY: Final = Statement(select(_table.id).limit(1))
 _ANY_ADMIN: Final = Statement(select(_table.id).where(_table.admin == 1).limit(1))
-_ENABLED_ADMINS: Final = Statement(
-    select(_table.name)
-    .where(_table.admin == 1)
-    .where(_table.disabled == 0)
-    .order_by(_table.name)
-    .with_for_update()
+_ADMINS: Final = (
+    select(_table.name).where(_table.admin == 1).where(_table.disabled == 0).order_by(_table.name)
 )
+_READ_ADMINS: Final = Statement(_ADMINS)
+_HOLD_ADMINS: Final = Statement(_ADMINS.with_for_update())
 
 
 class AccountRow(NamedTuple):
@@ -202,9 +200,14 @@ async def any_admin(tx: Transaction) -> bool:
     return await tx.one(_ANY_ADMIN) is not None
 
 
+async def admins(tx: Transaction) -> list[str]:
+    """The administrators who can come in, by name."""
+    return [name for (name,) in await tx.all(_READ_ADMINS)]
+
+
 async def enabled_admins(tx: Transaction) -> list[str]:
-    """The administrators who can come in; they stay so until this write ends."""
-    return [name for (name,) in await tx.all(_ENABLED_ADMINS)]
+    """The same for a decision: they stay so until this write ends."""
+    return [name for (name,) in await tx.all(_HOLD_ADMINS)]
 
 
 async def _set(tx: Transaction, statement: Statement, name: str, to: str | int) -> bool:

@@ -1,0 +1,126 @@
+"""Grants: who has which role on the repositories of which glob, as operators give and take them.
+
+A user, group or robot that is named must be there. Users may be named beforehand where they can
+come from elsewhere (htpasswd, LDAP, OpenID Connect, a proxy), groups where a login brings them
+(LDAP, OpenID Connect); robots never.
+"""
+
+from typing import Final
+
+from kho.server.config import Config
+from kho.server.database import accounts, audit, groups, robots, roles
+from kho.server.database import grants as rows
+from kho.server.database.audit import Event
+from kho.server.database.engine import Transaction
+from kho.server.database.grants import GrantRow
+from kho.server.index.accounts import users_come_from_elsewhere
+from kho.server.index.errors import Conflict, Invalid, NotFound
+from kho.server.index.names import check_subject
+from kho.server.policy.access import ANONYMOUS, ROLES
+from kho.server.policy.patterns import compiled, matches
+from kho.server.resources import Resources
+
+PAGE: Final = 500
+_ADD: Final = {"user": "khod users add", "group": "khod groups add", "robot": "khod robots add"}
+
+
+async def add(resources: Resources, subject: str, role: str, pattern: str, *, by: str) -> None:
+    """Give a role. Raises Invalid, NotFound, Conflict."""
+    kind, name = check_subject(subject)
+    _check_pattern(pattern)
+    if subject == ANONYMOUS and role == "admin":
+        raise Invalid(f"{ANONYMOUS} cannot have the role admin: it would be anybody's registry")
+    needed = not _may_come_later(resources.config, kind)
+    await resources.database.write(_add, (kind, name), needed, (subject, role, pattern), by)
+
+
+async def remove(resources: Resources, subject: str, role: str, pattern: str, *, by: str) -> None:
+    """Take a role back. Raises Invalid, NotFound."""
+    check_subject(subject)
+    await resources.database.write(_remove, (subject, role, pattern), by)
+
+
+async def every(resources: Resources, subject: str | None = None) -> list[GrantRow]:
+    """All grants, or those of one subject, the oldest first. Raises Invalid."""
+    if subject is not None:
+        check_subject(subject)
+        return await resources.database.read(rows.of_subject, subject)
+    return await resources.database.read(_every)
+
+
+async def on_repository(resources: Resources, repository: str) -> list[GrantRow]:
+    """The grants whose glob matches a repository, the oldest first."""
+    return [row for row in await every(resources) if _matches(row.pattern, repository)]
+
+
+def _may_come_later(config: Config, kind: str) -> bool:
+    if kind == "user":
+        return users_come_from_elsewhere(config)
+    if kind == "group":
+        return bool(config.ldap.url or config.oidc.issuer)
+    return kind != "robot"  # everyone and anonymous are always there
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        compiled(pattern)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+
+
+def _matches(pattern: str, repository: str) -> bool:
+    try:
+        return matches(pattern, repository)
+    except ValueError:  # written by another program: it gives nothing
+        return False
+
+
+async def _add(
+    tx: Transaction, who: tuple[str, str], needed: bool, grant: tuple[str, str, str], by: str
+) -> None:
+    kind, name = who
+    subject, role, pattern = grant
+    if not await _hold(tx, kind, name) and needed:
+        raise NotFound(f"there is no {kind} {name}; `{_ADD[kind]} {name}` makes one")
+    if not await roles.hold(tx, role):
+        raise NotFound(
+            f"there is no role {role[:129]}; built in are {', '.join(ROLES)},"
+            " and `khod roles add` makes others"
+        )
+    if not await rows.add(tx, subject, role, pattern, by):
+        raise Conflict(f"{subject} has the role {role} on {pattern} already")
+    await _record(tx, "grant.add", grant, by)
+
+
+async def _hold(tx: Transaction, kind: str, name: str) -> bool:
+    """Whether the subject is there, which it then is until the grant is written."""
+    if kind == "user":
+        return await accounts.hold(tx, name)
+    if kind == "group":
+        return await groups.hold(tx, name)
+    return kind != "robot" or await robots.hold(tx, name)
+
+
+async def _remove(tx: Transaction, grant: tuple[str, str, str], by: str) -> None:
+    subject, role, pattern = grant
+    if not await rows.remove(tx, subject, role, pattern):
+        raise NotFound(
+            f"{subject} has no grant of {role[:129]} on {pattern[:255]};"
+            f" `khod grants list --subject {subject}` shows what it has"
+        )
+    await _record(tx, "grant.remove", grant, by)
+
+
+async def _every(tx: Transaction) -> list[GrantRow]:
+    found: list[GrantRow] = []
+    while True:
+        page = await rows.page(tx, found[-1].id if found else None, PAGE)
+        found += page
+        if len(page) < PAGE:
+            return found
+
+
+async def _record(tx: Transaction, action: str, grant: tuple[str, str, str], by: str) -> None:
+    subject, role, pattern = grant
+    details = {"role": role, "pattern": pattern}
+    await audit.record(tx, Event(action, "allowed", by, target=subject, details=details))

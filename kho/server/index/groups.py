@@ -1,0 +1,105 @@
+"""Groups of users, as operators make and fill them."""
+
+from typing import Final
+
+from kho.server.database import accounts, audit
+from kho.server.database import groups as rows
+from kho.server.database.audit import Event
+from kho.server.database.engine import Transaction
+from kho.server.database.groups import GroupRow, MemberRow
+from kho.server.index.accounts import LOCAL, users_come_from_elsewhere
+from kho.server.index.errors import Conflict, NotFound
+from kho.server.index.names import check_name
+from kho.server.resources import Resources
+
+PAGE: Final = 500
+
+
+async def add(resources: Resources, name: str, *, by: str) -> None:
+    """Create a group. Raises Invalid, Conflict."""
+    check_name(name, "group")
+    await resources.database.write(_add, name, by)
+
+
+async def remove(resources: Resources, name: str, *, by: str) -> None:
+    """Take a group away with its memberships and grants. Raises NotFound."""
+    await resources.database.write(_remove, name, by)
+
+
+async def add_member(resources: Resources, name: str, user_name: str, *, by: str) -> None:
+    """Put a user into a group. Raises Invalid, NotFound, Conflict.
+
+    The user must have an account, unless users may come from elsewhere too (htpasswd, LDAP,
+    OpenID Connect, a proxy).
+    """
+    check_name(user_name)
+    known = users_come_from_elsewhere(resources.config)
+    await resources.database.write(_add_member, name, user_name, known, by)
+
+
+async def remove_member(resources: Resources, name: str, user_name: str, *, by: str) -> None:
+    """Take out a user that an operator put in. Raises NotFound; Conflict for one of a login."""
+    await resources.database.write(_remove_member, name, user_name, by)
+
+
+async def members(resources: Resources, name: str) -> list[MemberRow]:
+    """Who is in a group. Raises NotFound."""
+    return await resources.database.read(_members, name)
+
+
+async def every(resources: Resources) -> list[GroupRow]:
+    """All groups, by name."""
+    found: list[GroupRow] = []
+    while True:
+        after = found[-1].name if found else None
+        page = await resources.database.read(rows.page, after, PAGE)
+        found += page
+        if len(page) < PAGE:
+            return found
+
+
+async def _add(tx: Transaction, name: str, by: str) -> None:
+    if not await rows.add(tx, name):
+        raise Conflict(f"there is a group {name} already")
+    await _record(tx, "group.add", name, by)
+
+
+async def _remove(tx: Transaction, name: str, by: str) -> None:
+    if not await rows.delete(tx, name):
+        raise _unknown(name)
+    await _record(tx, "group.remove", name, by)
+
+
+async def _add_member(tx: Transaction, name: str, user_name: str, known: bool, by: str) -> None:
+    if not await rows.hold(tx, name):
+        raise _unknown(name)
+    if not await accounts.hold(tx, user_name) and not known:
+        raise NotFound(f"there is no user {user_name}; `khod users add {user_name}` makes one")
+    if not await rows.add_member(tx, name, user_name, LOCAL):
+        raise Conflict(f"{user_name} is in the group {name} already")
+    await _record(tx, "group.add-member", name, by, user=user_name)
+
+
+async def _remove_member(tx: Transaction, name: str, user_name: str, by: str) -> None:
+    sources = [row.source for row in await _members(tx, name) if row.user_name == user_name]
+    if not await rows.remove_member(tx, name, user_name, LOCAL):
+        if sources:
+            raise Conflict(
+                f"{user_name} is in the group {name} by {', '.join(sources)}: take it out there"
+            )
+        raise NotFound(f"{user_name[:129]} is not in the group {name}")
+    await _record(tx, "group.remove-member", name, by, user=user_name)
+
+
+async def _members(tx: Transaction, name: str) -> list[MemberRow]:
+    if not await rows.exists(tx, name):
+        raise _unknown(name)
+    return await rows.members(tx, name)
+
+
+async def _record(tx: Transaction, action: str, name: str, by: str, **details: object) -> None:
+    await audit.record(tx, Event(action, "allowed", by, target=f"group:{name}", details=details))
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"there is no group {name[:129]}; `khod groups list` shows which there are")

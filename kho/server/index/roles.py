@@ -1,0 +1,79 @@
+"""Roles: the four built-in ones, and those that operators make from single actions."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from kho.server.database import audit, grants
+from kho.server.database import roles as rows
+from kho.server.database.audit import Event
+from kho.server.database.engine import Transaction
+from kho.server.index.errors import Conflict, Invalid, NotFound
+from kho.server.index.names import check_name
+from kho.server.policy.access import ON_REPOSITORIES, ROLES, Action, parse_actions
+from kho.server.resources import Resources
+
+PAGE: Final = 500
+_ORDER: Final = (*ON_REPOSITORIES, Action.ADMIN)
+
+
+class Role(NamedTuple):
+    """A role; `actions` in the order of the list of actions."""
+
+    name: str
+    built_in: bool
+    actions: list[str]
+
+
+async def add(resources: Resources, name: str, actions: Iterable[str], *, by: str) -> Role:
+    """Create a role. Raises Invalid, Conflict."""
+    check_name(name, "role")
+    try:
+        chosen = parse_actions(actions)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+    if not chosen:
+        raise Invalid(f"a role has at least one action of {', '.join(ON_REPOSITORIES)}")
+    if name in ROLES:
+        raise Conflict(f"{name} is a built-in role; choose another name")
+    await resources.database.write(_add, name, chosen, by)
+    return Role(name, False, _in_order(chosen))
+
+
+async def remove(resources: Resources, name: str, *, by: str) -> None:
+    """Take a role away. Raises Invalid, NotFound; Conflict while grants give it."""
+    if name in ROLES:
+        raise Invalid(f"{name} is a built-in role and stays")
+    await resources.database.write(_remove, name, by)
+
+
+async def every(resources: Resources) -> list[Role]:
+    """The built-in roles, then the others by name."""
+    found = [Role(name, True, _in_order(actions)) for name, actions in ROLES.items()]
+    after = None
+    while True:
+        page = await resources.database.read(rows.page, after, PAGE)
+        found += [Role(row.name, False, _in_order(row.actions)) for row in page]
+        if len(page) < PAGE:
+            return found
+        after = page[-1].name
+
+
+async def _add(tx: Transaction, name: str, actions: frozenset[Action], by: str) -> None:
+    if not await rows.add(tx, name, actions):
+        raise Conflict(f"there is a role {name} already")
+    details = {"actions": _in_order(actions)}
+    await audit.record(tx, Event("role.add", "allowed", by, target=name, details=details))
+
+
+async def _remove(tx: Transaction, name: str, by: str) -> None:
+    # The row first: a grant that is being given is waited for, and then counted.
+    if not await rows.delete(tx, name):
+        raise NotFound(f"there is no role {name[:129]}; `khod roles list` shows which there are")
+    used = await grants.count_of_role(tx, name)
+    if used:
+        raise Conflict(f"{used} grants give the role {name}; remove those first")
+    await audit.record(tx, Event("role.remove", "allowed", by, target=name))
+
+
+def _in_order(actions: Iterable[Action]) -> list[str]:
+    return [str(action) for action in sorted(actions, key=_ORDER.index)]
