@@ -12,13 +12,17 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the load generator did: things and bytes in so many seconds; latencies in seconds."""
+    """What the load generator did: things and bytes in so many seconds; latencies in seconds.
+
+    `alone_p99` is the latency of the same work while nothing else went on.
+    """
 
     count: int
     seconds: float
     size: int = 0
     p50: float | None = None
     p99: float | None = None
+    alone_p99: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,23 @@ def p50() -> Figure:
 def p99(*, goal: float | None = None) -> Figure:
     """Latency that 99 of 100 stay under."""
     return Figure("p99", "ms", "lower", lambda sample: _milliseconds(sample.work.p99), goal)
+
+
+def alone_p99() -> Figure:
+    """The same without what was going on beside."""
+    return Figure(
+        "p99 in peace", "ms", "lower", lambda sample: _milliseconds(sample.work.alone_p99)
+    )
+
+
+def slowdown(*, limit: float) -> Figure:
+    """How many times the latency that 99 of 100 stay under grew by what was going on beside."""
+    return Figure("p99 beside / in peace", "x", "lower", _slowdown, limit=limit)
+
+
+def _slowdown(sample: Sample) -> float | None:
+    beside, alone = sample.work.p99, sample.work.alone_p99
+    return beside / alone if beside is not None and alone else None
 
 
 def _throughput(sample: Sample) -> float:

@@ -4,7 +4,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from bench.figures import Work
 from bench.programs import ROOT
@@ -38,6 +39,28 @@ def drive_heads(address: Address, target: str, connections: int, seconds: int) -
     if answer["failed"]:
         raise LoadError(f"{answer['failed']} of {answer['count']} HEAD requests failed")
     return Work(answer["count"], answer["seconds"], 0, answer["p50"], answer["p99"])
+
+
+@contextmanager
+def intruding(address: Address, count: int, seconds: float) -> Iterator[None]:
+    """Bad logins by a process of its own; LoadError when one was let in, or none was answered."""
+    words = [address.host, str(address.port), str(count), str(seconds)]
+    command = [sys.executable, "-m", "bench.intruders", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        try:
+            yield
+        except BaseException:
+            process.kill()
+            raise
+        out, errors = process.communicate(timeout=seconds + SPARE_SECONDS)
+    if process.returncode:
+        raise LoadError(f"intruders: {errors.strip()[-400:]}")
+    answers = json.loads(out)
+    print(f"bad logins: {answers}", file=sys.stderr)
+    if not {"401", "429"} >= answers.keys() - {"unanswered"} or not answers.keys() & {"401", "429"}:
+        raise LoadError(f"bad logins were answered with {answers}")
 
 
 def parse_wrk(text: str) -> Work:

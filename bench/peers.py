@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 READ = "read"
 WRITE = "write"
+# It has passwords of its own.
+PASSWORDS = "passwords"
+
+# How a server is run: open to all, with tokens, or over TLS.
+OPEN, TOKENS, TLS = "open", "tokens", "tls"
 
 DISTRIBUTION_PACKAGE = "github.com/distribution/distribution/v3/cmd/registry"
 DISTRIBUTION_VERSION = "v3.1.1"
@@ -26,11 +31,26 @@ http:
   addr: {host}:{port}
   headers:
     X-Content-Type-Options: [nosniff]
-health:
+{http}health:
   storagedriver:
     enabled: true
     interval: 10s
     threshold: 3
+{top}"""
+
+# What a configuration of distribution gains; both files are made before it starts.
+DISTRIBUTION_TOKENS = """\
+auth:
+  token:
+    realm: http://{host}:{port}/token
+    service: bench
+    issuer: bench
+    jwks: {secrets}/jwks.json
+"""
+DISTRIBUTION_TLS = """\
+  tls:
+    certificate: {secrets}/cert.pem
+    key: {secrets}/key.pem
 """
 
 NGINX_CONFIG = """\
@@ -58,11 +78,24 @@ http {{
 
 
 @dataclass(frozen=True, slots=True)
+class Mode:
+    """What a peer is given to be run in another way.
+
+    `http` takes the place of {http} in its configuration, `top` that of {top}.
+    """
+
+    http: str = ""
+    top: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ready: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """One server: how it is found, configured, started and asked whether it is ready.
 
-    `command`, `config` and `environment` know the words {program} {config} {data} {host} {port}
-    {workers}.
+    `command`, `config` and `environment` know the words {program} {config} {data} {secrets} {host}
+    {port} {workers}.
     A peer that is no registry takes blobs and manifests by one plain PUT (`plain_put`).
     """
 
@@ -79,6 +112,7 @@ class Peer:
     fallback: str = ""
     abilities: frozenset[str] = frozenset({READ, WRITE})
     plain_put: bool = False
+    modes: Mapping[str, Mode] = field(default_factory=lambda: {OPEN: Mode()})
 
 
 PEERS: tuple[Peer, ...] = (
@@ -97,6 +131,17 @@ PEERS: tuple[Peer, ...] = (
             "{workers}",
         ),
         ready="/readyz",
+        abilities=frozenset({READ, WRITE, PASSWORDS}),
+        modes={
+            OPEN: Mode(),
+            TOKENS: Mode(environment={"KHO_AUTH_TOKEN_SECONDS": "3600"}),
+            TLS: Mode(
+                environment={
+                    "KHO_TLS_CERT": "{secrets}/cert.pem",
+                    "KHO_TLS_KEY": "{secrets}/key.pem",
+                }
+            ),
+        },
     ),
     Peer(
         name="distribution",
@@ -112,6 +157,11 @@ PEERS: tuple[Peer, ...] = (
         go_package=DISTRIBUTION_PACKAGE,
         go_version=DISTRIBUTION_VERSION,
         fallback="debian",
+        modes={
+            OPEN: Mode(),
+            TOKENS: Mode(top=DISTRIBUTION_TOKENS, ready="/"),
+            TLS: Mode(http=DISTRIBUTION_TLS),
+        },
     ),
     Peer(
         name="debian",

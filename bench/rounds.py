@@ -48,7 +48,7 @@ def run(
     scenario: Scenario, contestants: Sequence[Contestant], terms: Terms
 ) -> dict[str, list[Sample]]:
     """The samples of each peer; servers and data are new for the scenario and gone after it."""
-    able = [each for each in contestants if scenario.ability in each.peer.abilities]
+    able = [each for each in contestants if scenario.can_run(each.peer)]
     samples: dict[str, list[Sample]] = {each.peer.name: [] for each in able}
     with ExitStack() as stack:
         folder = stack.enter_context(_folder(terms.folder))
@@ -57,7 +57,8 @@ def run(
         sites = {}
         for each in able:
             home = folder / each.peer.name
-            server = stack.enter_context(Server(each.peer, each.program, home, terms.workers))
+            server = Server(each.peer, each.program, home, terms.workers, scenario.mode)
+            stack.enter_context(server)
             sites[each.peer.name] = Site(server, terms.settings, payloads, home)
         try:
             _run_rounds(scenario, sites, samples, terms)

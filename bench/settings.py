@@ -30,6 +30,7 @@ class Settings:
     rate_seconds: int
     warm_up: int
     listed_tags: int
+    intruders: int
 
 
 FULL = Settings(
@@ -46,6 +47,7 @@ FULL = Settings(
     rate_seconds=5,
     warm_up=1,
     listed_tags=100,
+    intruders=500,
 )
 QUICK = Settings(
     repeats=2,
@@ -60,4 +62,5 @@ QUICK = Settings(
     rate_seconds=1,
     warm_up=1,
     listed_tags=100,
+    intruders=500,
 )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ CHUNK = 32 * 1024
 # TCP drops what it has received without copying it when it is read with MSG_TRUNC.
 DROP = socket.MSG_TRUNC
 DROP_AT_ONCE = 1024 * 1024
+TLS_AT_ONCE = 256 * 1024
 
 _scratch = bytearray(DROP_AT_ONCE)
 
@@ -26,15 +28,16 @@ class WireError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens."""
+    """Where a server listens; `ca` is the file of its certificate where it speaks TLS."""
 
     host: str
     port: int
+    ca: str = ""
 
     @property
     def url(self) -> str:
         """Scheme, host and port."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.ca else 'http'}://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,13 @@ class Reply:
 
 
 class Connection:
-    """One keep-alive connection, opened by the first request and again when it was closed."""
+    """One keep-alive connection, opened by the first request and again when it was closed.
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    `headers` go with every request.
+    """
+
+    def __init__(self, address: Address, headers: Mapping[str, str] | None = None) -> None:
+        self._address, self._headers = address, dict(headers or {})
         self._socket: socket.socket | None = None
         self._ahead = b""
 
@@ -115,11 +121,9 @@ class Connection:
         if sink:
             sink(memoryview(self._ahead))
         self._ahead = b""
-        view, flags = memoryview(_scratch), 0 if sink else DROP
+        view = memoryview(_scratch)
         while left > 0:
-            got = self._connected().recv_into(
-                view, min(left, DROP_AT_ONCE), flags | socket.MSG_WAITALL
-            )
+            got = self._receive(view[:left], drop=sink is None)
             if got == 0:
                 raise WireError(f"GET {target}: {left} of {size} bytes are missing")
             if sink:
@@ -139,12 +143,19 @@ class Connection:
             limit = struct.pack("ll", int(TIMEOUT), 0)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-            self._socket = opened
+            self._socket = self._secured(opened)
         return self._socket
+
+    def _secured(self, opened: socket.socket) -> socket.socket:
+        return opened
+
+    def _receive(self, view: memoryview, *, drop: bool) -> int:
+        flags = DROP if drop else 0
+        return self._connected().recv_into(view, len(view), flags | socket.MSG_WAITALL)
 
     def _head(self, method: str, target: str, headers: Mapping[str, str]) -> bytes:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._address.host}:{self._address.port}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in {**self._headers, **headers}.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     def _send(self, data: bytes, *, more: bool = False) -> None:
@@ -221,6 +232,28 @@ class Connection:
             self.close()
             raise WireError("the server closed the connection in place of an answer")
         self._ahead += data
+
+
+class TlsConnection(Connection):
+    """The same over TLS, where each byte passes through this process to be encrypted."""
+
+    def _secured(self, opened: socket.socket) -> socket.socket:
+        context = ssl.create_default_context(cafile=self._address.ca)
+        return context.wrap_socket(opened, server_hostname=self._address.host)
+
+    def _receive(self, view: memoryview, *, drop: bool) -> int:  # noqa: ARG002
+        return self._connected().recv_into(view)
+
+    def _send(self, data: bytes, *, more: bool = False) -> None:  # noqa: ARG002
+        self._connected().sendall(data)
+
+    def _send_span(self, file: int, offset: int, size: int) -> None:
+        while size > 0:
+            data = os.pread(file, min(size, TLS_AT_ONCE), offset)
+            if not data:
+                raise WireError("the payload file is shorter than it should be")
+            self._send(data)
+            offset, size = offset + len(data), size - len(data)
 
 
 def path_of(location: str) -> str:

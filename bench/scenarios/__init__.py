@@ -1,11 +1,12 @@
 """THE SCENARIO TABLE: what is measured, in the order in which it is shown."""
 
+from dataclasses import replace
 from functools import partial
 
 from bench import figures
 from bench.figures import Figure
-from bench.peers import READ, WRITE
-from bench.scenarios import image_pushes, requests, starts, transfers
+from bench.peers import PASSWORDS, READ, TLS, TOKENS, WRITE
+from bench.scenarios import attacks, image_pushes, requests, starts, transfers
 from bench.scenarios.scenario import Prepare, Scenario
 from bench.settings import MIB, BlobLoad, Settings
 
@@ -13,6 +14,8 @@ PUSH = "Push, one stream"
 PULL = "Pull, one stream"
 IMAGES = "Small images, 8 clients at once"
 REQUESTS = "Requests"
+TOKENED = "Requests with a bearer token"
+SECURED = "Over TLS"
 START = "Start and idle"
 
 # Bodies from this size on are told in MiB/s and CPU s/GiB, smaller ones in pieces a second.
@@ -38,8 +41,48 @@ def scenarios(settings: Settings) -> tuple[Scenario, ...]:
         _rate("blob-head", "blob HEAD", requests.blob_head, 2.5, needs=()),
         _rate("blob-get", "GET of a 1 KiB blob", requests.blob_get, 5.0),
         _rate("tags", f"list of {settings.listed_tags} tags", requests.tags_list, 2.5),
+        *_with_tokens(),
+        *_over_tls(settings.blobs[2]),
         Scenario("start", "cold start", START, starts.start, _start_figures()),
     )
+
+
+def _with_tokens() -> tuple[Scenario, ...]:
+    """Both servers ask for a token; what it costs is in each request."""
+    by_tag, by_digest = requests.manifest_by_tag, requests.manifest_by_digest
+    rows = (
+        _rate("bearer-tag", "manifest GET by tag, bearer", by_tag, 2.0),
+        _rate("bearer-digest", "manifest GET by digest, bearer", by_digest, 2.0),
+    )
+    return (
+        *(replace(row, group=TOKENED, mode=TOKENS) for row in rows),
+        Scenario(
+            "bad-logins",
+            "GET beside 500 bad logins at once",
+            TOKENED,
+            attacks.bad_logins,
+            (
+                figures.rate("requests/s"),
+                figures.p99(),
+                figures.alone_p99(),
+                figures.slowdown(limit=2),
+            ),
+            PASSWORDS,
+            ("wrk",),
+            TOKENS,
+        ),
+    )
+
+
+def _over_tls(load: BlobLoad) -> tuple[Scenario, ...]:
+    """One certificate for each, of the same kind."""
+    read = figures.throughput(goal=1.0), figures.cpu_per_gib(), figures.memory()
+    rows = (
+        _rate("tls-manifest", "manifest GET by tag, TLS", requests.manifest_by_tag, 1.0),
+        replace(_push(load), key="tls-push", title=f"push {load.label}, TLS", figures=read),
+        replace(_pull(load), key="tls-pull", title=f"pull {load.label}, TLS", figures=read),
+    )
+    return tuple(replace(row, group=SECURED, mode=TLS) for row in rows)
 
 
 def _push(load: BlobLoad) -> Scenario:

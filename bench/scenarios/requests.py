@@ -50,7 +50,7 @@ def tags_list(site: Site) -> Stage:
         listed = json.dumps({"name": REPOSITORY, "tags": [TAG, *tags]}).encode()
         _put_plain(site, "tags/list", listed)
     else:
-        with Connection(site.server.address) as connection:
+        with _connected(site) as connection:
             for tag in tags:
                 put_manifest(connection, REPOSITORY, tag, image.manifest)
     _check_tags(site, len(tags) + 1)
@@ -58,7 +58,7 @@ def tags_list(site: Site) -> Stage:
 
 
 def _check_tags(site: Site, count: int) -> None:
-    with Connection(site.server.address) as connection:
+    with _connected(site) as connection:
         reply = connection.request("GET", f"/v2/{REPOSITORY}/tags/list").expect(200)
     found = len(json.loads(reply.body)["tags"])
     if found != count:
@@ -75,7 +75,7 @@ def _seed_image(site: Site) -> SmallImage:
         for reference in manifests:
             _put_plain(site, f"manifests/{reference}", image.manifest)
     else:
-        with Connection(site.server.address) as connection:
+        with _connected(site) as connection:
             for data in (image.config, image.layer):
                 push_bytes(connection, REPOSITORY, data)
             for reference in manifests:
@@ -83,14 +83,19 @@ def _seed_image(site: Site) -> SmallImage:
     return image
 
 
+def _connected(site: Site) -> Connection:
+    return site.server.connect(site.server.authorization(REPOSITORY))
+
+
 def _put_plain(site: Site, path: str, data: bytes) -> None:
-    with Connection(site.server.address) as connection:
+    with _connected(site) as connection:
         connection.request("PUT", f"/v2/{REPOSITORY}/{path}", {}, data).expect(201, 204)
 
 
 def _wrk(site: Site, path: str, headers: Mapping[str, str] | None = None) -> Stage:
     url = f"{site.server.address.url}/v2/{REPOSITORY}/{path}"
-    return _stage(site, lambda seconds: drive_wrk(url, *_load(site, seconds), headers or {}))
+    sent = {**(headers or {}), **site.server.authorization(REPOSITORY)}
+    return _stage(site, lambda seconds: drive_wrk(url, *_load(site, seconds), sent))
 
 
 def _load(site: Site, seconds: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.figures import Figure, Work
 from bench.payloads import Payloads
-from bench.peers import READ
+from bench.peers import OPEN, READ, Peer
 from bench.server import Server
 from bench.settings import Settings
 
@@ -31,7 +31,10 @@ Prepare = Callable[[Site], Stage]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the scenario table; `needs` are programs that must be installed."""
+    """One row of the scenario table.
+
+    `needs` are programs that must be installed, `mode` tells how the servers are run.
+    """
 
     key: str
     title: str
@@ -40,3 +43,8 @@ class Scenario:
     figures: tuple[Figure, ...]
     ability: str = READ
     needs: tuple[str, ...] = ()
+    mode: str = OPEN
+
+    def can_run(self, peer: Peer) -> bool:
+        """Whether a peer has what the scenario asks of it."""
+        return self.ability in peer.abilities and self.mode in peer.modes

@@ -38,7 +38,7 @@ def seed(site: Site, blob: Blob) -> str:
     """Bring one blob into the server, read it back whole, return its path."""
     target = f"/v2/{REPOSITORY}/blobs/{blob.digest}"
     state = hashlib.sha256()
-    with Connection(site.server.address) as connection:
+    with site.server.connect() as connection:
         if site.server.peer.plain_put:
             connection.send_file("PUT", target, blob.file, blob.offset, blob.size).expect(201, 204)
         else:
@@ -59,7 +59,7 @@ def _push_one(connection: Connection, blob: Blob, *, chunked: bool) -> None:
 
 def _push_all(site: Site, blobs: tuple[Blob, ...], chunked: bool) -> Work:
     times = []
-    with Connection(site.server.address) as connection:
+    with site.server.connect() as connection:
         for blob in blobs:
             begun = time.perf_counter()
             _push_one(connection, blob, chunked=chunked)
@@ -69,7 +69,7 @@ def _push_all(site: Site, blobs: tuple[Blob, ...], chunked: bool) -> Work:
 
 def _pull_many(site: Site, target: str, count: int, size: int) -> Work:
     times = []
-    with Connection(site.server.address) as connection:
+    with site.server.connect() as connection:
         for _ in range(count):
             begun = time.perf_counter()
             connection.count(target)

@@ -1,0 +1,74 @@
+"""Bad logins at once: each connection tries a wrong password, and again a second later.
+
+Half of them ask `/token`, half `/v2/`; a third name the user that exists, the others one each.
+"""
+
+import json
+import select
+import socket
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from bench.credentials import USER, basic
+
+READ_AT_ONCE = 16 * 1024
+PAUSE = 1.0
+POLL = 0.05
+
+
+@dataclass(slots=True)
+class Intruder:
+    """One connection: what it asks, and when it asks again."""
+
+    request: bytes
+    opened: socket.socket
+    due: float = 0.0
+    waits: bool = False
+
+
+def intrude(host: str, port: int, count: int, seconds: float) -> dict[str, int]:
+    """Keep trying for so long; how many answers there were of each status."""
+    answers: Counter[str] = Counter()
+    poll = select.epoll()
+    intruders = {}
+    for number in range(count):
+        one = Intruder(_request(host, port, number), socket.create_connection((host, port)))
+        intruders[one.opened.fileno()] = one
+        poll.register(one.opened.fileno(), select.EPOLLIN)
+    end = time.monotonic() + seconds
+    while (now := time.monotonic()) < end:
+        for one in intruders.values():
+            if not one.waits and one.due <= now:
+                one.opened.send(one.request)
+                one.waits = True
+        for number, _ in poll.poll(POLL):
+            one = intruders[number]
+            answers[_status(one.opened)] += 1
+            one.waits, one.due = False, time.monotonic() + PAUSE
+    answers["unanswered"] = sum(one.waits for one in intruders.values())
+    return dict(answers)
+
+
+def _request(host: str, port: int, number: int) -> bytes:
+    name = USER if number % 3 == 0 else f"nobody-{number}"
+    target = "/v2/" if number % 2 else "/token?service=kho"
+    lines = (
+        f"GET {target} HTTP/1.1",
+        f"Host: {host}:{port}",
+        f"Authorization: {basic(name, f'guess-{number}')}",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _status(opened: socket.socket) -> str:
+    answer = opened.recv(READ_AT_ONCE)
+    if not answer:
+        raise ConnectionError("the server closed a connection that it should keep")
+    return answer.split(b" ", 2)[1].decode()
+
+
+if __name__ == "__main__":
+    _, _host, _port, _count, _seconds = sys.argv
+    print(json.dumps(intrude(_host, int(_port), int(_count), float(_seconds))))
