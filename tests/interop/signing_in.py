@@ -205,8 +205,8 @@ class Containerd(Client):
             return (*self._user, "--plain-http")
         place = self.home / "hosts" / self.host
         place.mkdir(parents=True, exist_ok=True)
-        told = f'server = "https://{self.host}"\n[host."https://{self.host}"]\n'
-        (place / "hosts.toml").write_text(f'{told}ca = "{self.door.ca}"\n')
+        told = f'server = "https://{self.host}"\nca = "{self.door.ca}"\n'
+        (place / "hosts.toml").write_text(told)
         return (*self._user, "--hosts-dir", self.home / "hosts")
 
 
@@ -244,7 +244,9 @@ class Oras(_ByLogin):
         return ("--registry-config", self.home / "config.json")
 
     def _transport(self, side: str) -> Command:
-        return (f"--{side}ca-file", self.door.ca) if self.door.ca else (f"--{side}plain-http",)
+        if self.door.ca:  # on localhost it would take plain HTTP unless told
+            return (f"--{side}ca-file", self.door.ca, f"--{side}plain-http=false")
+        return (f"--{side}plain-http",)
 
     def _copy(self, side: str, *words: str) -> Outcome:
         kept = (f"--{side}registry-config", self.home / "config.json")

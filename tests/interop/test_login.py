@@ -1,8 +1,10 @@
 """Each client over plain HTTP and over TLS: login, push, pull, refusals, a public image, logout."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import trustme
 
 from .guarded import PUBLIC, Guarded
 from .signing_in import CLIENTS, Client
@@ -83,3 +85,11 @@ def test_who_may_not_see_a_repository_is_told_the_same_as_of_none(
     hidden = client.pull(private_image).must_be_refused(_NO_ACCESS)
     absent = client.pull("private/absent").must_be_refused(_NO_ACCESS)
     assert hidden.said.replace(private_image, "private/absent") == absent.said
+
+
+def test_certificate_of_an_unknown_ca_is_refused(
+    name: str, tls_door: Guarded, tmp_path: Path, new_client: Callable[[str, Guarded], Client]
+) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    client = new_client(name, Guarded(tls_door.server, tmp_path / "other.pem"))
+    client.pull(PUBLIC).must_be_refused("certificate signed by unknown authority")
