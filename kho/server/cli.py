@@ -18,6 +18,7 @@ Command = Callable[..., Any]
 
 _OPTIONS = (
     ("config", "FILE", "Settings in TOML; also KHO_CONFIG."),
+    ("registry-config", "FILE", "config.yml of registry:2; REGISTRY_* are read too."),
     ("data", "DIR", "Folder of everything that the server keeps  [./data]."),
     ("listen", "HOST:PORT", "Where to serve  [127.0.0.1:5000]."),
     ("workers", "N", "Worker processes; 0 is one per core  [0]."),
@@ -144,7 +145,8 @@ def config_group() -> None:
 @_serving_settings
 def check_command(**flags: object) -> None:
     """Tell every mistake in the configuration (exit code 2)."""
-    _load(flags)
+    for warning in _load(flags).warnings:
+        click.echo(f"khod: warning: {warning}", err=True)
     click.echo("the configuration is right")
 
 

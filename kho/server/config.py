@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kho.server.distribution import translate
 from kho.server.setting import Setting, mask_url
 from kho.server.settings import SECTIONS, SETTINGS, Config, value_of
 
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 SECRET_BYTES = 65536
+FILE_FLAGS = ("config", "registry_config")  # name files, and are no settings
 SHORT_FLAGS = {"auth.open": "open", "http.public_url": "public-url"}
 OF_TESTS = ("KHO_TEST_", "KHO_INTEROP", "KHO_BENCH")
 # Kubernetes and old Docker links put KHO_PORT=tcp://... and the like beside a service named kho.
@@ -68,18 +70,18 @@ class _Given(NamedTuple):
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
-    """Settings from `flags` (by key, None is not given), else KHO_*, else the file, else defaults.
+    """Settings from `flags` (by key), else KHO_*, else the file, else REGISTRY_*, else defaults.
 
     The file is `flags["config"]` or KHO_CONFIG. Raises ConfigError with every mistake.
     """
     problems: list[Problem] = []
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
-    path = flags.get("config") or environ.get("KHO_CONFIG")
+    translated = translate(_text_or_none(flags.get("registry_config")), environ)
+    problems += [Problem(*mistake) for mistake in translated.mistakes]
     given = [
-        *(_from_file(Path(str(path)), problems) if path else ()),
-        *_from_environment(environ, problems),
-        *(_Given(k, _flag(k), v) for k, v in flags.items() if k != "config" and v is not None),
+        *(_Given(*one) for one in translated.given),
+        *_from_khod(flags, environ, problems),
     ]
     for one in given:
         known = SETTINGS.get(one.key)
@@ -97,7 +99,24 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
         problems.append(Problem("workers", sources["workers"], text))
     if problems:
         raise ConfigError(problems)
-    return _build(values, sources)
+    return _build(values, sources, tuple(map(_harmless, translated.warnings)))
+
+
+def _from_khod(
+    flags: Mapping[str, object], environ: Mapping[str, str], problems: list[Problem]
+) -> Iterator[_Given]:
+    """The file, the environment, the flags: what comes later counts."""
+    path = flags.get("config") or environ.get("KHO_CONFIG")
+    if path:
+        yield from _from_file(Path(str(path)), problems)
+    yield from _from_environment(environ, problems)
+    for key, value in flags.items():
+        if key not in FILE_FLAGS and value is not None:
+            yield _Given(key, _flag(key), value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _flag(key: str) -> str:
@@ -124,8 +143,10 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Each setting comes from a flag, else from the environment, else from the file given by",
-        "`--config` or `KHO_CONFIG` (TOML), else from its default. `khod config check` tells every",
-        "mistake at once (exit code 2); `khod config show` prints each value with its source.",
+        "`--config` or `KHO_CONFIG` (TOML), else from what `registry:2` would read",
+        "(`--registry-config`, `REGISTRY_*`: [from-registry-2.md](operate/from-registry-2.md)),",
+        "else from its default. `khod config check` tells every mistake at once (exit code 2);",
+        "`khod config show` prints each value with its source.",
         "",
         "`KHO_DATABASE_FILE` and `KHO_STORAGE_FILE` name a file that holds the URL, for secrets.",
         "An empty variable counts as not set. Sizes are bytes or text such as `4 MiB`, durations",
@@ -211,13 +232,15 @@ def _refused(value: object, known: Setting) -> str:
     return f"{text} is not allowed; allowed is {known.kind.allowed}"
 
 
-def _build(values: Mapping[str, object], sources: dict[str, str]) -> Config:
+def _build(
+    values: Mapping[str, object], sources: dict[str, str], warnings: tuple[str, ...]
+) -> Config:
     parts: dict[str, dict[str, object]] = {"": {}, **{name: {} for name in SECTIONS}}
     for key, value in values.items():
         section, _, name = key.rpartition(".")
         parts[section][name] = value
     sections = {name: kind(**parts[name]) for name, kind in SECTIONS.items()}
-    top: dict[str, object] = {**parts[""], **sections, "sources": sources}
+    top: dict[str, object] = {**parts[""], **sections, "sources": sources, "warnings": warnings}
     return Config(**top)  # type: ignore[arg-type]
 
 

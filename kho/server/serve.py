@@ -48,6 +48,8 @@ def serve(
     """
     os.umask(0o077)
     telemetry.configure(config.log.level, config.log.format, config.log.access)
+    for warning in config.warnings:
+        telemetry.log_event("configuration", "warning", text=warning)
     _raise_descriptor_limit()
     keyring = _keyring(config)
     with ExitStack() as stack:

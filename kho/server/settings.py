@@ -148,7 +148,10 @@ class MetricSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole tree. `sources` names where each value came from, by key."""
+    """The whole tree. `sources` names where each value came from, by key.
+
+    `warnings` are lines for the operator, told once.
+    """
 
     data: Path = setting(  # noqa: RUF009
         path_kind(),
@@ -195,6 +198,7 @@ class Config:
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricSettings = field(default_factory=MetricSettings)
     sources: dict[str, str] = field(default_factory=dict, compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def worker_count(self) -> int:
