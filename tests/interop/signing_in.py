@@ -205,7 +205,8 @@ class Containerd(Client):
             return (*self._user, "--plain-http")
         place = self.home / "hosts" / self.host
         place.mkdir(parents=True, exist_ok=True)
-        told = f'server = "https://{self.host}"\nca = "{self.door.ca}"\n'
+        ca = f'ca = "{self.door.ca}"\n'  # named twice: a 404 of the host is asked of the server
+        told = f'server = "https://{self.host}"\n{ca}[host."https://{self.host}"]\n{ca}'
         (place / "hosts.toml").write_text(told)
         return (*self._user, "--hosts-dir", self.home / "hosts")
 

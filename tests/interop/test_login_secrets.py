@@ -7,6 +7,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from tests.issuer import AUDIENCE, Issuer, github_claims
+
 from .guarded import Guarded, guarded
 from .signing_in import Client
 from .small_images import SmallImage
@@ -89,3 +91,36 @@ def test_basic_in_place_of_tokens(
         client.pull(f"{name}/basic").must_succeed()
         client.logout().must_succeed()
         client.pull(f"{name}/basic").must_be_refused(_NO_ACCESS)
+
+
+@pytest.fixture(scope="module")
+def issuer(http_door: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    """A CI service whose jobs of octo/app on main may push to ci/**."""
+    service = Issuer()
+    service.url = "https://ci.example"
+    keys = tmp_path_factory.mktemp("issuer") / "keys.json"
+    keys.write_text(json.dumps({"keys": [service.jwk()]}))
+    http_door.khod("robots", "add", "ci")
+    http_door.khod("grants", "add", "robot:ci", "writer", "ci/**")
+    where = ("--issuer", service.url, "--audience", AUDIENCE, "--jwks-url", keys.as_uri())
+    conditions = ("--claim", "repository_id=74", "--claim", "ref=refs/heads/main")
+    http_door.khod("trust", "add", "octo-app", "--robot", "ci", *where, *conditions)
+    return service
+
+
+@pytest.mark.parametrize("name", ["docker", "podman", "crane", "oras"])
+def test_token_of_a_ci_job_as_password(
+    name: str, http_door: Guarded, issuer: Issuer, image: SmallImage, new_client: NewClient
+) -> None:
+    client = new_client(name, http_door)
+    client.login("oidc", issuer.token(github_claims(issuer.url))).must_succeed()
+    client.push(image, f"ci/{name}").must_succeed()
+    client.pull(f"ci/{name}").must_succeed()
+    client.push(image, f"{name}/not-of-ci").must_be_refused(_NO_ACCESS)
+
+
+def test_token_of_a_job_on_another_branch(
+    http_door: Guarded, issuer: Issuer, new_client: NewClient
+) -> None:
+    token = issuer.token(github_claims(issuer.url, ref="refs/heads/fork"))
+    new_client("docker", http_door).login("oidc", token).must_be_refused(_NO_ACCESS)
