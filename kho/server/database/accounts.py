@@ -70,6 +70,10 @@ _SIGN_OUT: Final = Statement(
     .where(credentials.c.subject == bindparam("subject"))
     .where(OneOf(credentials.c.kind, "kinds"))
 )
+# The link that makes the first administrator is good until somebody else has become one.
+_DROP_SETUP_LINKS: Final = Statement(
+    sqlalchemy.delete(credentials).where(credentials.c.kind == "setup")
+)
 _PAGE: Final = Statement(
     select(*_COLUMNS)
     .where(_table.name > bindparam("after"))
@@ -139,6 +143,8 @@ async def add(
     )
     if row is None:
         return False
+    if admin:
+        await tx.run(_DROP_SETUP_LINKS)
     await revisions.bump(tx)
     return True
 
@@ -150,7 +156,10 @@ async def set_password(tx: Transaction, name: str, password_hash: str) -> bool:
 
 async def set_admin(tx: Transaction, name: str, admin: bool) -> bool:
     """Make an administrator of it, or not; False when there is no such account."""
-    return await _set(tx, _SET_ADMIN, name, int(admin))
+    found = await _set(tx, _SET_ADMIN, name, int(admin))
+    if found and admin:
+        await tx.run(_DROP_SETUP_LINKS)
+    return found
 
 
 async def set_disabled(tx: Transaction, name: str, disabled: bool) -> bool:
