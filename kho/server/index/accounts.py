@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from kho.server.config import Config
 from kho.server.database import accounts as rows
-from kho.server.database import audit, grants, groups
+from kho.server.database import audit, grants, groups, robots
 from kho.server.database.accounts import AccountRow
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
@@ -65,7 +65,7 @@ async def add(
     admin: bool = False,
     email: str | None = None,
 ) -> bool:
-    """Create an account; True when it is the first. Raises Invalid, Conflict."""
+    """Create an account; True when there was nobody before. Raises Invalid, Conflict."""
     from kho.server.index.passwords import hash_password  # noqa: PLC0415
 
     check_name(name)
@@ -123,10 +123,15 @@ async def every(resources: Resources) -> list[AccountRow]:
             return found
 
 
+async def nobody_yet(tx: Transaction) -> bool:
+    """Whether there is neither an account nor a robot."""
+    return not await rows.any_exists(tx) and not await robots.page(tx, None, 1)
+
+
 async def _add(
     tx: Transaction, name: str, password_hash: str, email: str | None, admin: bool, by: str
 ) -> bool:
-    first = not await rows.any_exists(tx)
+    first = await nobody_yet(tx)
     if not await rows.add(
         tx, name, source=LOCAL, password_hash=password_hash, email=email, admin=admin
     ):

@@ -48,9 +48,11 @@ async def every(resources: Resources, subject: str | None = None) -> list[GrantR
     return await resources.database.read(_every)
 
 
-async def on_repository(resources: Resources, repository: str) -> list[GrantRow]:
-    """The grants whose glob matches a repository, the oldest first."""
-    return [row for row in await every(resources) if _matches(row.pattern, repository)]
+async def on_repository(
+    resources: Resources, repository: str, subject: str | None = None
+) -> list[GrantRow]:
+    """Those of them whose glob matches a repository. Raises Invalid."""
+    return [row for row in await every(resources, subject) if _matches(row.pattern, repository)]
 
 
 def _may_come_later(config: Config, kind: str) -> bool:

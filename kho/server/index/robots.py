@@ -7,6 +7,7 @@ from kho.server.database import robots as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.robots import RobotRow
+from kho.server.index.accounts import nobody_yet
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.names import check_name
 from kho.server.resources import Resources
@@ -15,10 +16,13 @@ PAGE: Final = 500
 DESCRIPTION_LENGTH: Final = 500
 
 
-async def add(resources: Resources, name: str, description: str = "", *, by: str) -> RobotRow:
-    """Create a robot, which can do nothing yet. Raises Invalid, Conflict."""
+async def add(resources: Resources, name: str, description: str = "", *, by: str) -> bool:
+    """Create a robot, which can do nothing yet; True when there was nobody before.
+
+    Raises Invalid, Conflict.
+    """
     check_name(name, "robot")
-    if len(description) > DESCRIPTION_LENGTH or not (description.isprintable()):
+    if len(description) > DESCRIPTION_LENGTH or not description.isprintable():
         raise Invalid(f"a description is one line of at most {DESCRIPTION_LENGTH} characters")
     return await resources.database.write(_add, name, description, by)
 
@@ -52,11 +56,12 @@ async def every(resources: Resources) -> list[RobotRow]:
             return found
 
 
-async def _add(tx: Transaction, name: str, description: str, by: str) -> RobotRow:
+async def _add(tx: Transaction, name: str, description: str, by: str) -> bool:
+    first = await nobody_yet(tx)
     if not await rows.add(tx, name, description):
         raise Conflict(f"there is a robot {name} already")
     await _record(tx, "robot.add", name, by)
-    return await _find(tx, name)
+    return first
 
 
 async def _set_disabled(tx: Transaction, name: str, disabled: bool, by: str) -> RobotRow:

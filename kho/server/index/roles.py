@@ -71,7 +71,10 @@ async def _remove(tx: Transaction, name: str, by: str) -> None:
         raise NotFound(f"there is no role {name[:129]}; `khod roles list` shows which there are")
     used = await grants.count_of_role(tx, name)
     if used:
-        raise Conflict(f"{used} grants give the role {name}; remove those first")
+        raise Conflict(
+            f"the role {name} is given {used} time{'s' * (used > 1)}; remove those grants first:"
+            " `khod grants list` shows them"
+        )
     await audit.record(tx, Event("role.remove", "allowed", by, target=name))
 
 
