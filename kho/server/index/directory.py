@@ -79,12 +79,19 @@ class Session:
             check_names=False,
             receive_timeout=CONNECT_SECONDS,
         )
+        try:
+            self._open(line, secure=parts.scheme == "ldaps")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, line: Line, *, secure: bool) -> None:
         self._connection.open(read_server_info=False)
         line.socket = self._connection.socket
-        if parts.scheme == "ldap" and ldap.start_tls:
+        if self._ldap.start_tls and not secure:
             self._connection.start_tls(read_server_info=False)
             line.socket = self._connection.socket
-        if ldap.bind_dn and not self._connection.bind(read_server_info=False):
+        if self._ldap.bind_dn and not self._connection.bind(read_server_info=False):
             raise Trouble(f"bind as ldap.bind_dn refused: {self._result()[1]}")
 
     def find(self, name: str) -> Entry | None:
@@ -127,7 +134,11 @@ class Session:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._connection.unbind()
+        held = self._connection.socket
+        with contextlib.suppress(Exception):  # it may be broken already
+            self._connection.unbind()
+        if held is not None:  # ldap3 forgets it when it could not connect
+            held.close()
 
     def _search(
         self, base: str, wanted: str, attribute: str, most: int
