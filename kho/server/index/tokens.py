@@ -22,6 +22,7 @@ from kho.server.resources import Resources
 LARGEST: Final = 8192  # characters
 _UNNAMED: Final = "khod"
 _TEXTS: Final = ("iss", "sub", "aud", "jti")
+_TIMES: Final = ("exp", "nbf", "iat")
 
 
 class Issued(NamedTuple):
@@ -118,13 +119,16 @@ def _claims(jws: Jws, config: Config) -> Claims:
     for name in _TEXTS:
         if not isinstance(claims.get(name), str):
             raise Untrusted(f"the token's {name} is missing or not text")
+    for name in _TIMES:
+        if type(claims.get(name)) is not int:  # bool is an int, too
+            raise Untrusted(f"the token's {name} is missing or not a whole number")
     if claims["iss"] != issuer_of(config):
         raise Untrusted("the token is of another issuer")
     if claims["aud"] != config.auth.service:
         raise Untrusted("the token is for another service")
     if not claims["jti"]:
         raise Untrusted("the token's jti is empty")
-    end = check_times(claims, time.time(), ("nbf", "iat"))
+    end = check_times(claims, time.time(), _TIMES)
     source, credential = _private(claims.get("kho"))
     return Claims(claims["sub"], source, credential, _access(claims.get("access")), end)
 
