@@ -5,6 +5,7 @@ import pytest
 from kho.oci.digest import Digest
 from tests.flows.client import Answer, without_id
 from tests.flows.databases import on_both_databases
+from tests.flows.people import People, basic
 from tests.flows.registry import Registry
 from tests.oci.samples import descriptor, image, index
 
@@ -92,6 +93,55 @@ async def test_A1_tags_and_deletes_keep_to_their_repository(
     # Repositories below and above are others, too.
     for name in ("private/x", "privat"):
         assert (await client.get(f"/v2/{name}/blobs/{HIDDEN}")).status == 404
+
+
+@on_both_databases
+async def test_A1_a_reader_of_one_repository_reads_no_other(
+    registry: Registry, manifest_digest: Digest
+) -> None:
+    people = People(registry)
+    secret = await people.user("reader")
+    await people.grant("user:reader", "maintainer", "mine")
+    scopes = ("repository:mine:pull,push,delete", "repository:private:pull,push,delete")
+    for header in (basic("reader", secret), await people.bearer(secret, *scopes)):
+        for method in ("GET", "HEAD", "DELETE"):
+            for noun, hidden in (("blobs", HIDDEN), ("manifests", manifest_digest)):
+                answers = [
+                    await registry.client.request(
+                        method, f"/v2/{name}/{noun}/{digest}", None, [header]
+                    )
+                    for name in ("mine", "private")
+                    for digest in (hidden, NEVER)
+                ]
+                own, other = answers[:2], answers[2:]
+                assert [one.status for one in own] == [404, 404]
+                assert neutral(own[0], hidden) == neutral(own[1], NEVER)
+                assert {one.status for one in other} <= {401, 403}
+                assert neutral(other[0], hidden) == neutral(other[1], NEVER)
+    root = basic("root", await people.user("root", admin=True))
+    assert (await registry.client.get(f"/v2/private/blobs/{HIDDEN}", root)).status == 200
+
+
+@on_both_databases
+async def test_A3_a_session_of_somebody_else_is_unknown_on_every_verb(registry: Registry) -> None:
+    people = People(registry)
+    secrets = [await people.user(name) for name in ("alice", "bob")]
+    for name in ("alice", "bob"):
+        await people.grant(f"user:{name}", "writer", "shared/**")
+    scope = "repository:shared/app:pull,push"
+    alice, bob = basic("alice", secrets[0]), basic("bob", secrets[1])
+    client = registry.client
+    opened = await client.post("/v2/shared/app/blobs/uploads/", b"", alice)
+    theirs = opened["Location"]
+    for header in (bob, await people.bearer(secrets[1], scope)):
+        for method in ("GET", "PATCH", "PUT", "DELETE"):
+            target = f"{theirs}?digest={HIDDEN}"
+            answer = await client.request(method, target, SECRET, [header])
+            assert answer.status == 404
+    # The owner goes on, with whatever proves who they are.
+    again = await people.bearer(secrets[0], scope)
+    assert (await client.patch(theirs, SECRET, again)).status == 202
+    assert (await client.put(f"{theirs}?digest={HIDDEN}", b"", alice)).status == 201
 
 
 @on_both_databases

@@ -16,6 +16,8 @@ Fields = Sequence[tuple[str, str]]
 Body = bytes | AsyncIterable[bytes]
 
 PATIENCE = 30.0
+# Where people come, not clients.
+PAGES = ("/auth/", "/setup")
 
 
 class Cut(Exception):
@@ -276,10 +278,30 @@ def check_manners(scope: Scope, answer: Answer) -> None:
         assert answer["Content-Length"] == str(len(answer.body))
     if answer.status in {204, 304}:
         assert "content-length" not in answer
+    if scope["path"].startswith(PAGES):
+        check_page(answer)
+        return
     for location in answer.all("location"):
         assert re.fullmatch(r"/v2/[^/].*", location), location
     if answer.status >= 400:
         check_error(answer, head=head)
+
+
+def check_page(answer: Answer) -> None:
+    """A page for people runs no script, is framed by nobody and stays out of every cache."""
+    assert "no-store" in answer["Cache-Control"] or "errors" in answer.json()
+    if answer.all("content-type") != ["text/html; charset=utf-8"]:
+        return
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert b"<script" not in answer.body.lower()
+    assert not re.search(rb"<[^>]*\s(on[a-z]+|style)\s*=", answer.body)
 
 
 def check_error(answer: Answer, *, head: bool) -> None:
@@ -292,7 +314,7 @@ def check_error(answer: Answer, *, head: bool) -> None:
     assert answer.body.isascii()
     assert b"<html" not in answer.body.lower()
     body = answer.json()
-    assert list(body) == ["errors"]
+    assert list(body) in (["errors"], ["error", "error_description", "errors"])  # OAuth's, too
     assert body["errors"]
     for entry in body["errors"]:
         assert set(entry) == {"code", "message", "detail"}
