@@ -1,9 +1,9 @@
 """One server and one Debian image for all clients; missing clients are named at the end."""
 
 import contextlib
-import itertools
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -111,11 +111,13 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
 
 
 @pytest.fixture
-def new_client(engines: Engines, tmp_path: Path) -> Iterator[NewClient]:
+def new_client(engines: Engines) -> Iterator[NewClient]:
     """Makes a client by its name that knows no password of a server."""
+    homes: list[Path] = []
 
     def made(name: str, door: Guarded) -> Client:
-        home = tmp_path / f"client-{next(numbers)}"
+        home = Path(tempfile.mkdtemp(prefix="kho-"))  # podman takes no path of 50 characters
+        homes.append(home)
         client = CLIENTS[name](home, door)
         if isinstance(client, Docker):
             client.engine = engines.docker(door)
@@ -123,6 +125,7 @@ def new_client(engines: Engines, tmp_path: Path) -> Iterator[NewClient]:
             client.engine = engines.containerd()
         return client
 
-    numbers = itertools.count()
     yield made
-    unmount_below(tmp_path)
+    for home in homes:
+        unmount_below(home)
+        shutil.rmtree(home)

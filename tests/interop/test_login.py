@@ -71,11 +71,12 @@ def test_reader_pulls_and_may_not_push(
 
 
 def test_anonymous_pulls_what_is_public_and_nothing_else(
-    client: Client, image: SmallImage, private_image: str
+    client: Client, image: SmallImage, repository: str, private_image: str
 ) -> None:
     client.pull(PUBLIC).must_succeed()
     client.pull(private_image).must_be_refused(_NO_ACCESS)
-    client.push(image, PUBLIC).must_be_refused(_NO_ACCESS)
+    client.push(image, repository).must_be_refused(_NO_ACCESS)
+    assert client.door.digest(repository, "1") is None
 
 
 def test_who_may_not_see_a_repository_is_told_the_same_as_of_none(
