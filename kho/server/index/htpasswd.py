@@ -136,13 +136,17 @@ def _state_of(found: os.stat_result) -> _State:
 
 def _content(path: str) -> tuple[_State | None, bytes]:
     """The bytes, with the state of the very file they were read from; None: look again soon."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
+    held = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(held)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{path!a} is not a file")
-        content = file.read(MAX_BYTES + 1)
+        with open(held, "rb", closefd=False) as file:
+            content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ValueError(f"{path!a} is larger than 16 MiB")
-        state = _state_of(os.fstat(file.fileno()))
+            raise ValueError(f"{path!a} is larger than {MAX_BYTES} bytes")
+        state = _state_of(os.fstat(held))
+    finally:
+        os.close(held)
     settled = state == _state_of(found) and time.time_ns() - state[0] > SETTLED_NS
     return state if settled else None, content
