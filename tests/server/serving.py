@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -35,10 +36,22 @@ class Small:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
+        if scope["path"].startswith("/long/"):
+            await self._long(float(scope["path"].removeprefix("/long/")), send)
+            return
         body = (await self._body(scope["path"])).encode()
         metrics.observe_request("small", scope["method"], 200, 0.001, 0, len(body))
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
+
+    async def _long(self, seconds: float, send: Any) -> None:
+        """A download that takes its time."""
+        telemetry.log_event("begun", pid=os.getpid())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(int(seconds * 20)):
+            await send({"type": "http.response.body", "body": b"x" * 1000, "more_body": True})
+            await asyncio.sleep(0.05)
+        await send({"type": "http.response.body", "body": b"end"})
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
@@ -83,6 +96,7 @@ class Server:
                 command, stdout=subprocess.PIPE, stderr=errors, env={**clean, **(environ or {})}
             )
         self.port = 0
+        self.context: ssl.SSLContext | None = None
 
     def ready(self) -> str:
         """The line that says so; the port is known from then on."""
@@ -94,12 +108,19 @@ class Server:
 
     def get(self, path: str, timeout: float = SECONDS) -> str:
         """The body of an answer, over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        with contextlib.closing(connection):
+        with contextlib.closing(self.connection(timeout)) as connection:
             connection.request("GET", path)
             answer = connection.getresponse()
             assert answer.status == 200
             return answer.read().decode()
+
+    def connection(self, timeout: float = SECONDS) -> http.client.HTTPConnection:
+        """Not yet connected; over TLS when there is a `context`."""
+        if self.context is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=timeout, context=self.context
+        )
 
     def pids(self, count: int = 2) -> list[int]:
         """The worker processes, once there are so many."""
