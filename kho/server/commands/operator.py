@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 
 from kho.oci.errors import RegistryError
+from kho.server import telemetry
 from kho.server.config import Config, ConfigError, load
 from kho.server.index.errors import Conflict, Invalid, NotFound, Refused
 from kho.server.resources import Resources, open_resources
@@ -64,6 +65,7 @@ def run(flags: Flags, work: Callable[[Resources], Awaitable[T]]) -> T:
         async with open_resources(config) as resources:
             return await work(resources)
 
+    telemetry.configure("warning", "text", access=False)
     try:
         prepare_data(config)
         return asyncio.run(opened())

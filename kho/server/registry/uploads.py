@@ -36,6 +36,20 @@ from kho.server.registry import blobs, repositories
 from kho.server.resources import Resources
 from kho.server.storage.interface import BlobWriter, Checkpoint, UploadBusy, UploadMissing
 
+__all__ = [
+    "Body",
+    "BodyCut",
+    "UploadRow",
+    "append",
+    "cancel",
+    "expire",
+    "find",
+    "finish",
+    "put_whole",
+    "start",
+    "status",
+]
+
 # What a killed worker can lose of one long request: the client resends at most this much.
 CHECKPOINT: Final = 64 * 1024 * 1024
 BUSY_SECONDS: Final = 5.0

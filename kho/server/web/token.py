@@ -20,6 +20,7 @@ from kho.oci.errors import (
 from kho.oci.scope import Scope, parse_scopes
 from kho.server.index import access, audit, credentials, devices, keys, logins, tokens, workload
 from kho.server.index.audit import Event
+from kho.server.policy.access import ANYONE
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources
 from kho.server.web import auth
@@ -47,11 +48,11 @@ async def get(resources: Resources, request: Request) -> Response:
     await access.refresh(resources)
     identity = None
     header = request.header(b"authorization") or ""
-    kind, _, value = header.partition(" ")
-    if kind.lower() == "basic" and value.strip():
+    kind, _, pair = header.partition(" ")
+    if kind.lower() == "basic" and pair.strip():
         try:
             identity = await logins.authenticate(
-                resources, *auth.parse_basic(value.strip()), request.caller.address
+                resources, *auth.parse_basic(pair.strip()), request.caller.address
             )
         except Unauthorized as error:
             challenge = basic_challenge(resources.config.auth.realm)
@@ -82,7 +83,6 @@ async def post(resources: Resources, request: Request) -> Response:
         value = await _issued(resources, request, identity, scopes, client if offline else None)
     except (InvalidRequest, Unauthorized, TooManyRequests) as error:
         return _oauth_error(error)
-    value["scope"] = " ".join(map(str, value.pop("granted", ())))
     if grant == "refresh_token":
         value["refresh_token"] = _one(fields, "refresh_token")
     if grant == EXCHANGE:
@@ -196,7 +196,7 @@ async def _issued(
     What the caller lacks is left out of the token, it is no error: the registry refuses then.
     """
     if await access.is_open(resources):
-        principal = access.ANYONE
+        principal = ANYONE
     elif identity is None:
         principal = await access.anonymous(resources)
     else:
@@ -224,7 +224,7 @@ async def _issued(
         if secret is not None:
             value["refresh_token"] = secret
     if request.method == "POST":
-        value["granted"] = granted
+        value["scope"] = text
     return value
 
 
