@@ -28,7 +28,13 @@ _CLAIM: Final = Statement(
             _table.attempted_at > Now(),  # a clock that was set back
         ),
     )
-    .returning(_table.issuer)
+    .returning(_table.attempted_at)
+)
+_GIVE_UP: Final = Statement(
+    update(issuer_keys)
+    .values(attempted_at=bindparam("as_of", type_=BigInteger()))
+    .where(_OF_ISSUER)
+    .where(_table.attempted_at == bindparam("claimed", type_=BigInteger()))
 )
 _STORE: Final = Statement(
     update(issuer_keys).values(document=bindparam("keys"), fetched_at=Now()).where(_OF_ISSUER)
@@ -51,12 +57,18 @@ async def find(tx: Transaction, issuer: str) -> KeysRow | None:
     return None if row is None else KeysRow(*row)
 
 
-async def claim(tx: Transaction, issuer: str, wait_ms: int) -> bool:
-    """Whether the caller may ask the issuer now: nobody else may for the next `wait_ms`.
+async def claim(tx: Transaction, issuer: str, wait_ms: int) -> int | None:
+    """The time, when the caller may ask the issuer now: nobody else may for the next `wait_ms`.
 
     When COMMIT itself loses its connection nobody may: rather that than two.
     """
-    return await tx.one(_CLAIM, issuer=issuer, wait_ms=wait_ms) is not None
+    row = await tx.one(_CLAIM, issuer=issuer, wait_ms=wait_ms)
+    return None if row is None else row[0]
+
+
+async def give_up(tx: Transaction, issuer: str, claimed: int, as_of: int) -> None:
+    """Say that what was claimed came to nothing; it counts as asked at `as_of` from now on."""
+    await tx.run(_GIVE_UP, of=issuer, claimed=claimed, as_of=as_of)
 
 
 async def store(tx: Transaction, issuer: str, document: str) -> None:

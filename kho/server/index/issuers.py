@@ -24,11 +24,13 @@ from kho.server.index.jwk import keys_of
 from kho.server.index.jws import Jws, Key, Untrusted
 from kho.server.resources import Resources
 
-WAIT_MS: Final = 60_000
-FRESH_MS: Final = 3_600_000
-USABLE_MS: Final = 86_400_000
 # How long a fetch by another worker may be under way.
 _UNDER_WAY_MS: Final = int(discovery.SECONDS * 1000) + 1000
+# A fetch that failed counts as one that long ago, so that nobody waits for it any more: then still
+# a minute passes until the next.
+WAIT_MS: Final = 60_000 + _UNDER_WAY_MS
+FRESH_MS: Final = 3_600_000
+USABLE_MS: Final = 86_400_000
 _LOOK_SECONDS: Final = 0.2
 
 
@@ -129,14 +131,20 @@ def _ask(resources: Resources, issuer: str, jwks_url: str | None) -> "asyncio.Ta
 async def _refresh(resources: Resources, issuer: str, jwks_url: str | None) -> None:
     """Never raises: what was known before serves on."""
     try:
-        if not await resources.database.write(issuer_keys.claim, issuer, WAIT_MS):
+        claimed = await resources.database.write(issuer_keys.claim, issuer, WAIT_MS)
+        if claimed is None:
             await _watch(resources, issuer)
             return
-        document = await discovery.fetch_keys(issuer, jwks_url)
+        try:
+            document = await discovery.fetch_keys(issuer, jwks_url)
+        except FetchFailed as error:
+            reason = str(error)
+            telemetry.log_event("issuer keys not fetched", "warning", issuer=issuer, reason=reason)
+            as_of = claimed - _UNDER_WAY_MS
+            await resources.database.write(issuer_keys.give_up, issuer, claimed, as_of)
+            return
         await resources.database.write(issuer_keys.store, issuer, document)
         telemetry.log_event("issuer keys fetched", issuer=issuer)
-    except FetchFailed as error:
-        telemetry.log_event("issuer keys not fetched", "warning", issuer=issuer, reason=str(error))
     except RegistryError as error:
         telemetry.log_failure("issuer keys not kept", error, issuer=issuer)
 
