@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from kho.server import distribution_values as values
 from kho.server.distribution_values import Rule
 from kho.server.distribution_variables import FILE, Mistake, chosen, overlay, variables
-from kho.server.distribution_yaml import MOST_BYTES, NotYaml, Scalar, Tree, parse
+from kho.server.distribution_yaml import MOST_CHARACTERS, NotYaml, Scalar, Tree, parse
 
 __all__ = ["Mistake", "Translated", "translate"]
 
@@ -109,7 +109,7 @@ def _file_tree(path: str, done: Translated) -> dict[str, Tree]:
     source = f"file {path}"
     try:
         with Path(path).open("rb") as file:
-            tree = parse(file.read(MOST_BYTES + 1).decode(), source)
+            tree = parse(file.read(4 * MOST_CHARACTERS).decode(), source)
     except OSError as error:
         done.mistakes.append(Mistake(KEY, source, f"cannot be read: {error.strerror}"))
         return {}

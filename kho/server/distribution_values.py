@@ -70,6 +70,8 @@ def plain(leaf: Tree) -> str:
     """The text of a leaf."""
     if not isinstance(leaf, Scalar):
         raise ValueError("allowed is text")  # noqa: TRY004  a wrong value, whatever its type
+    if not leaf.text.isprintable():
+        raise ValueError("allowed is text that can be printed")
     return leaf.text
 
 

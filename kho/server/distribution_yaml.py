@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from yaml.nodes import MappingNode, Node
 
-MOST_BYTES: Final = 65_536
+MOST_CHARACTERS: Final = 65_536
 MOST_DEPTH: Final = 24
 MOST_NODES: Final = 20_000
 _NULLS: Final = ("", "~", "null", "Null", "NULL")
@@ -36,8 +36,8 @@ def parse(text: str, source: str) -> Tree:
     """The tree of one document. Raises NotYaml."""
     import yaml  # noqa: PLC0415  most servers never need it
 
-    if len(text.encode("utf-8", "surrogateescape")) > MOST_BYTES:
-        raise NotYaml(f"is longer than {MOST_BYTES} bytes")
+    if len(text) > MOST_CHARACTERS:
+        raise NotYaml(f"is longer than {MOST_CHARACTERS} characters")
     try:
         _bounded(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -45,8 +45,9 @@ def parse(text: str, source: str) -> Tree:
         mark = error.problem_mark or error.context_mark
         where = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise NotYaml(f"is not YAML{where}") from None
-    # PyYAML itself stumbles over some texts, such as a bad escape of a tag.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError):
+    except NotYaml:
+        raise
+    except Exception:  # noqa: BLE001  PyYAML itself stumbles over some texts, such as "\UFFFFFFFF"
         raise NotYaml("is not YAML") from None
     if root is None:
         return Scalar("", source, empty=True)
