@@ -1,7 +1,8 @@
 """Rows of accounts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ CREDENTIAL = (
 )
 
 
-async def _add(tx: Transaction, name: str, **more: str | bool) -> bool:
-    return await accounts.add(tx, name, source="local", **more)  # type: ignore[arg-type]
+async def _add(tx: Transaction, /, name: str, **more: Any) -> bool:
+    return await accounts.add(tx, name, source="local", **more)
 
 
 async def test_an_account_as_it_was_made(database: Database) -> None:
@@ -83,7 +84,7 @@ async def test_nobody_is_changed(database: Database) -> None:
 
 
 async def test_every_change_of_rights_is_told(database: Database) -> None:
-    calls: list[Callable[[], object]] = [
+    calls: list[Callable[[], Awaitable[bool]]] = [
         lambda: database.write(_add, "alice"),
         lambda: database.write(accounts.set_password, "alice", "x"),
         lambda: database.write(accounts.set_admin, "alice", True),
@@ -91,7 +92,7 @@ async def test_every_change_of_rights_is_told(database: Database) -> None:
         lambda: database.write(accounts.delete, "alice"),
     ]
     for expected, call in enumerate(calls, 1):
-        assert await call()  # type: ignore[misc]
+        assert await call()
         assert await database.read(revisions.current) == expected
     await database.write(_add, "alice")
     before = await database.read(revisions.current)

@@ -7,7 +7,7 @@ from kho.server.database.engine import Database
 
 
 async def _members(database: Database, name: str) -> list[tuple[str, str]]:
-    return [tuple(row) for row in await database.read(groups.members, name)]
+    return [(row.user_name, row.source) for row in await database.read(groups.members, name)]
 
 
 async def test_groups_and_members(database: Database) -> None:
