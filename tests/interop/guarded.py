@@ -5,7 +5,7 @@ import contextlib
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,12 @@ PASSWORDS = {
     "mona": "deletes-as-well-42",
     "paula": "pushes-to-public-42",
 }
+GRANTS = {
+    "willa": ("writer", "**"),
+    "rita": ("reader", "**"),
+    "mona": ("maintainer", "**"),
+    "paula": ("writer", "public/**"),
+}
 PUBLIC = "public/image"
 # A name that only the private /etc/hosts of dockerd knows.
 LAB_NAME = "registry.kho.test"
@@ -27,7 +33,7 @@ LAB_NAME = "registry.kho.test"
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A server with accounts: willa writes and rita reads everywhere; PUBLIC is for everybody."""
+    """A server with accounts that have the grants above; PUBLIC is for everybody."""
 
     server: Server
     ca: Path | None = None
@@ -94,38 +100,37 @@ class Guarded:
 
 @contextlib.contextmanager
 def guarded(
-    home: Path, *, tls: bool, settings: Mapping[str, str] | None = None
+    home: Path,
+    *,
+    tls: bool = False,
+    people: Iterable[str] = PASSWORDS,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Guarded]:
-    """Run a server with the accounts above."""
+    """Run a server with these accounts."""
     home.mkdir(parents=True, exist_ok=True)
     data = home / "data"
-    _make_accounts(data)
+    _make_accounts(data, people)
     ca, certificate = _lab(home / "lab") if tls else (None, {})
     with serving(home, settings={**certificate, **(settings or {})}) as server:
         yield Guarded(server, ca)
 
 
-def _make_accounts(data: Path) -> None:
+def _make_accounts(data: Path, people: Iterable[str]) -> None:
     data.mkdir()
     at = ("--data", data)
-    for name, password in PASSWORDS.items():
-        outcome(KHOD, "users", "add", name, "--password-stdin", *at, stdin=password).must_succeed()
-    for subject, role, pattern in (
-        ("user:willa", "writer", "**"),
-        ("user:rita", "reader", "**"),
-        ("user:mona", "maintainer", "**"),
-        ("user:paula", "writer", "public/**"),
-    ):
-        outcome(KHOD, "grants", "add", subject, role, pattern, *at).must_succeed()
+    for name in people:
+        add = (KHOD, "users", "add", name, "--password-stdin", *at)
+        outcome(*add, stdin=PASSWORDS[name]).must_succeed()
+        outcome(KHOD, "grants", "add", f"user:{name}", *GRANTS[name], *at).must_succeed()
     outcome(KHOD, "repos", "set", PUBLIC, "--public", *at).must_succeed()
 
 
 def _lab(folder: Path) -> tuple[Path, dict[str, str]]:
     """A CA and a certificate by `khod tls init`; the CA's file and the settings of the server."""
-    names = (name for host in ("localhost", LAB_NAME) for name in ("--host", host))
+    names = (name for host in ("localhost", LAB_NAME) for name in ("--name", host))
     outcome(KHOD, "tls", "init", "--folder", folder, *names).must_succeed()
     certificate = {
-        "KHO_TLS_CERT": str(folder / "server.pem"),
+        "KHO_TLS_CERT": str(folder / "server.crt"),
         "KHO_TLS_KEY": str(folder / "server.key"),
     }
-    return folder / "ca.pem", certificate
+    return folder / "ca.crt", certificate

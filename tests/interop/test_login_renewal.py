@@ -35,9 +35,8 @@ def large(tmp_path: Path) -> SmallImage:
 @pytest.fixture
 def brief(tmp_path: Path) -> Iterator[Guarded]:
     """A server whose tokens are good for a minute."""
-    with guarded(
-        tmp_path / "brief", tls=False, settings={"KHO_AUTH_TOKEN_SECONDS": str(_TOKEN_SECONDS)}
-    ) as door:
+    settings = {"KHO_AUTH_TOKEN_SECONDS": str(_TOKEN_SECONDS)}
+    with guarded(tmp_path / "brief", people=["willa"], settings=settings) as door:
         yield door
 
 
@@ -58,7 +57,7 @@ def test_push_goes_on_when_its_token_is_refused(
         pushing = threads.submit(client.push, large, repository)
         assert gate.wait_until_slow(30), pushing
         mark = door.server.log.mark()
-        door.khod("keys", "rotate", "--now")
+        door.khod("keys", "rotate", "--drop-old")
         time.sleep(_SEEN)
         gate.open()
         pushing.result().must_succeed()

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import bcrypt
 import pytest
@@ -10,11 +9,11 @@ import pytest
 from tests.issuer import AUDIENCE, Issuer, github_claims
 
 from .guarded import Guarded, guarded
-from .signing_in import Client
+from .signing_in import CLIENTS, Client
 from .small_images import SmallImage
 
 NewClient = Callable[[str, Guarded], Client]
-_NO_ACCESS = r"denied|unauthorized|authentication required"
+_NO_ACCESS = r"denied|unauthorized|authentication required|invalid username/password|no basic auth"
 
 
 @pytest.fixture
@@ -52,13 +51,14 @@ def test_docker_keeps_a_refresh_token_and_not_the_password(
     other.pull(repository).must_be_refused(_NO_ACCESS)
 
 
-@pytest.fixture
-def of_a_file(tmp_path: Path) -> Iterator[Guarded]:
+@pytest.fixture(scope="module")
+def of_a_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A server whose users are in an htpasswd file as well."""
-    users = tmp_path / "htpasswd"
+    home = tmp_path_factory.mktemp("file")
+    users = home / "htpasswd"
     users.write_text(f"hanna:{_hashed('from-the-file')}\n")
     settings = {"KHO_AUTH_HTPASSWD": str(users), "KHO_AUTH_HTPASSWD_ROLE": "writer"}
-    with guarded(tmp_path / "file", tls=False, settings=settings) as door:
+    with guarded(home / "server", people=["willa"], settings=settings) as door:
         yield door
 
 
@@ -77,20 +77,27 @@ def test_user_of_an_htpasswd_file(
     client.pull(f"{name}/file").must_succeed()
 
 
-@pytest.mark.parametrize("name", ["docker", "podman", "crane"])
-def test_basic_in_place_of_tokens(
-    name: str, tmp_path: Path, image: SmallImage, new_client: NewClient
-) -> None:
-    """As registry:2 with an htpasswd file asks."""
-    with guarded(tmp_path / "b", tls=False, settings={"KHO_AUTH_CHALLENGE": "basic"}) as door:
+@pytest.fixture(scope="module")
+def basic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A server that asks for Basic, as registry:2 with an htpasswd file does."""
+    home = tmp_path_factory.mktemp("basic")
+    settings = {"KHO_AUTH_CHALLENGE": "basic"}
+    with guarded(home / "server", people=["willa"], settings=settings) as door:
         challenge = door.ask("GET", "/v2/").headers["WWW-Authenticate"]
         assert challenge == 'Basic realm="kho"'
-        client = new_client(name, door)
-        client.login("willa").must_succeed()
-        client.push(image, f"{name}/basic").must_succeed()
-        client.pull(f"{name}/basic").must_succeed()
-        client.logout().must_succeed()
-        client.pull(f"{name}/basic").must_be_refused(_NO_ACCESS)
+        yield door
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_basic_in_place_of_tokens(
+    name: str, basic: Guarded, image: SmallImage, new_client: NewClient
+) -> None:
+    client = new_client(name, basic)
+    client.login("willa").must_succeed()
+    client.push(image, f"{name}/basic").must_succeed()
+    client.pull(f"{name}/basic").must_succeed()
+    client.logout().must_succeed()
+    client.pull(f"{name}/basic").must_be_refused(_NO_ACCESS)
 
 
 @pytest.fixture(scope="module")
