@@ -231,7 +231,7 @@ def show_command(*, name: str, json_wanted: bool, **flags: object) -> None:
 @click.argument("name")
 @operation
 def remove_command(*, name: str, **flags: object) -> None:
-    """Take a rule away. Refresh tokens that were given by it end within auth.workload_hours."""
+    """Take a rule away; tokens that it let in end within auth.token_seconds."""
     run(flags, lambda resources: trust.remove(resources, name, OPERATOR))
 
 

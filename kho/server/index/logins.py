@@ -89,7 +89,7 @@ async def authenticate(
             _note_token(resources, identity, address)
             return identity
         if workload.looks_like(password):
-            identity = await workload.identify(resources, password)
+            identity = await workload.identify(resources, password, address)
             _note_login(resources, identity, address)
             return identity
     except Unauthorized:
@@ -99,10 +99,12 @@ async def authenticate(
 
 
 async def still_there(resources: Resources, identity: Identity) -> bool:
-    """Whether a user of a file or a directory may still come in; True for all others.
+    """Whether a user of a file or a directory, or a workload of a rule, may still come in.
 
-    A directory's groups are read again. Raises Unavailable.
+    True for all others. A directory's groups are read again. Raises Unavailable.
     """
+    if identity.source == "workload":
+        return await workload.still_trusted(resources, identity)
     if identity.source not in ("htpasswd", "ldap"):
         return True
     name = identity.subject.removeprefix("user:")

@@ -51,8 +51,8 @@ def looks_like(password: str) -> bool:
     return _TOKEN.fullmatch(password) is not None
 
 
-async def identify(resources: Resources, token: str) -> Identity:
-    """The robot that a trust rule lets the token in as.
+async def identify(resources: Resources, token: str, address: str = "") -> Identity:
+    """The robot that a trust rule lets the token in as; `address` is for the audit trail.
 
     Raises Unauthorized, with one text for all reasons: they are in the audit trail. Raises
     Unavailable while the issuer's keys cannot be had.
@@ -62,9 +62,16 @@ async def identify(resources: Resources, token: str) -> Identity:
         found = await verified(resources, token)
         rule = await _deciding(resources, found)
     except Untrusted as error:
-        _note_refusal(resources, found, str(error))
+        _note_refusal(resources, found, str(error), address)
         raise Unauthorized(NOT_TRUSTED) from error
     return Identity(f"robot:{rule.robot}", "workload", details={"rule": rule.name, **_told(found)})
+
+
+async def still_trusted(resources: Resources, identity: Identity) -> bool:
+    """Whether the rule that once let the workload in is still there, for the same robot."""
+    name = (identity.details or {}).get("rule")
+    every = (rule for rules in (await _rules(resources)).values() for rule in rules)
+    return any(rule.name == name and f"robot:{rule.robot}" == identity.subject for rule in every)
 
 
 async def verified(resources: Resources, token: str) -> Verified:
@@ -129,11 +136,10 @@ def _told(found: Verified) -> dict[str, object]:
     return told
 
 
-def _note_refusal(resources: Resources, found: Verified | None, reason: str) -> None:
+def _note_refusal(resources: Resources, found: Verified | None, reason: str, address: str) -> None:
     told = {} if found is None else _told(found)
     # The target keeps the refusals of different workloads apart where alike events are merged.
     target = str(told.get("sub", "")) or None
     details = {"reason": reason[:_REASON_CHARACTERS], **told}
-    audit.note(
-        resources, Event("workload.login", "failed", "anonymous", target=target, details=details)
-    )
+    event = Event("workload.login", "failed", "anonymous", None, target, address, details=details)
+    audit.note(resources, event)
