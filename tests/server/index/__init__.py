@@ -1,0 +1,1 @@
+"""The index, below HTTP and the commands."""
