@@ -129,7 +129,6 @@ async def create(
     Raises Conflict for an access token's name that is in use, Unauthorized without its parent.
     """
     secret = new_secret(kind)
-    milliseconds = None if expires_seconds is None else max(1, round(expires_seconds * 1000))
     new = NewCredential(
         id=0,
         kind=kind,
@@ -139,17 +138,22 @@ async def create(
         ceiling=ceiling_text(ceiling),
         details=None if details is None else json.dumps(dict(details)),
         parent_id=parent,
-        lifetime=milliseconds if sliding else None,
-        expires_in=milliseconds,
+        lifetime=_milliseconds(expires_seconds) if sliding else None,
+        expires_in=_milliseconds(expires_seconds),
     )
     try:
-        await resources.database.write(_insert, new, by)
+        await resources.database.write(insert, new, by)
     except ConstraintViolated:
         raise Unauthorized("the login that this belongs to has ended") from None
     return secret
 
 
-async def _insert(tx: Transaction, new: NewCredential, by: str | None) -> None:
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else max(1, round(seconds * 1000))
+
+
+async def insert(tx: Transaction, new: NewCredential, by: str | None) -> None:
+    """Insert a credential under a new id; see `create`. Raises Conflict, ConstraintViolated."""
     if await rows.exists(tx, new.secret_hash):
         return  # this work ran before
     named = new.kind in ACCESS_TOKENS

@@ -60,6 +60,11 @@ def test_a_scanner_finds_every_secret_and_can_check_it(kind: str) -> None:
     secret = credentials.new_secret(kind)
     (expression,) = re.findall(r"`(\\bkho\[.*?)`", DOCUMENT.read_text())
     assert re.findall(expression, f'password = "{secret}"\n') == [secret]
+    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    shown: dict[str, Any] = {}
+    exec(program, shown)
+    assert shown["is_secret"](secret)
+    assert not shown["is_secret"](secret[:-1] + ("0" if secret[-1] != "0" else "1"))
     assert credentials.looks_like(secret)
     assert credentials.kind_of(secret) == kind
     assert len(secret) == 43
