@@ -2,14 +2,16 @@
 
 import base64
 import hashlib
+import hmac
 import secrets
 import time
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from aiohttp import web
+from cryptography.hazmat.primitives import serialization
 
-from tests.issuer import Issuer
+from tests.issuer import Issuer, part
 
 CLIENT = "kho client"
 SECRET = "s3cret:+ %"
@@ -31,6 +33,7 @@ class Provider(Issuer):
         self.secret = SECRET
         self.info_sub: object = None
         self.nonce: str | None = None
+        self.forged: bytes | None = None
         self.wrongs: list[str] = []
         self.forms: list[dict[str, str]] = []
         self._codes: dict[str, dict[str, str]] = {}
@@ -92,7 +95,25 @@ class Provider(Issuer):
         }
         claims = {key: value for key, value in claims.items() if value is not None}
         answer = {"access_token": "access", "token_type": "Bearer"}
-        return web.json_response({**answer, "id_token": self.token(claims, **self.header)})
+        return web.json_response({**answer, "id_token": self._id_token(claims)})
+
+    def pem(self) -> bytes:
+        """The public key as a file would have it."""
+        kinds = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        return self.key.public_key().public_bytes(*kinds)
+
+    def sign_as(self, algorithm: str, secret: bytes) -> None:
+        """Sign with something that is no key of ours."""
+        self.header["alg"] = algorithm
+        self.forged = secret
+
+    def _id_token(self, claims: dict[str, Any]) -> str:
+        if self.forged is None:
+            return self.token(claims, **self.header)
+        head = {"typ": "JWT", "kid": self.kid, **self.header}
+        text = f"{part(head)}.{part(claims)}"
+        digest = hmac.digest(self.forged, text.encode(), "sha256") if self.forged else b"-"
+        return f"{text}.{part(digest)}"
 
     def _check_client(self, request: web.Request, form: dict[str, str]) -> str:
         name, secret = form.get("client_id", ""), form.get("client_secret", "")

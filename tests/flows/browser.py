@@ -6,6 +6,7 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.flows.client import Answer, Client
 from tests.flows.registry import Registry
+from tests.provider import Provider
 
 HOST = "127.0.0.1:5000"
 Field = tuple[str, str]
@@ -80,6 +81,20 @@ class Browser:
         """With the form."""
         await self.get("/auth/login" + (f"?{urlencode({'next': back})}" if back else ""))
         return await self.submit("/auth/login", username=username, password=password)
+
+    async def to_provider(self, back: str = "") -> str:
+        """Press the button; where the provider is asked."""
+        query = urlencode({"next": back})
+        await self.get(f"/auth/login?{query}")
+        assert 'class="button plain" href="/auth/oidc/login?next=' in self.text
+        answer = await self.get(f"/auth/oidc/login?{query}")
+        assert answer.status == 303, answer
+        return answer["Location"]
+
+    async def sign_in_at(self, provider: Provider, back: str = "") -> int:
+        """The whole way to the provider and back; the status of the last answer."""
+        answer = await self.get(provider.approve(await self.to_provider(back)))
+        return answer.status
 
     async def user(self) -> dict[str, object] | None:
         """Who one is signed in as."""
