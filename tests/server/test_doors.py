@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -115,15 +116,22 @@ def test_the_link_makes_the_first_administrator_once(start: Start, tmp_path: Pat
     )
     assert found is not None
     assert found[2] not in server.errors()
-    assert status(server, found[1]) == 200
-    form = f"code={found[2]}&username=root&password=correct+horse&again=correct+horse"
-    kind = {
+    with contextlib.closing(server.connection()) as connection:
+        connection.request("GET", found[1])
+        page = connection.getresponse()
+        cookie = (page.headers["Set-Cookie"] or "").partition(";")[0]
+        hidden = dict(
+            re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.read().decode())
+        )
+    form = urlencode({**hidden, "username": "root", "password": PASSWORD, "again": PASSWORD})
+    headers = {
         "Content-Type": "application/x-www-form-urlencoded",
         "Origin": f"http://127.0.0.1:{server.port}",
+        "Cookie": cookie,
     }
     for wanted in (range(200, 400), range(400, 500)):
         with contextlib.closing(server.connection()) as connection:
-            connection.request("POST", "/setup", form, kind)
+            connection.request("POST", "/setup", form, headers)
             assert connection.getresponse().status in wanted
     wait_until(lambda: status(server) == 401, seconds=3)
     assert status(server, "/v2/", basic("root", PASSWORD)) == 200
