@@ -113,9 +113,8 @@ async def still_there(resources: Resources, identity: Identity) -> bool:
     if identity.source == "htpasswd":
         file = await htpasswd.users(resources)
         return file is not None and name in file.hashes
-    if not resources.config.ldap.url:
-        return False
-    member_of = await ldap.groups_of(resources, name)
+    directory = bool(resources.config.ldap.url)
+    member_of = await ldap.groups_of(resources, name) if directory else None
     if member_of is None:
         return False
     await resources.database.write(groups.replace, name, "ldap", member_of)
