@@ -75,7 +75,12 @@ async def test_A2_a_mount_needs_the_right_to_read_its_source(people: People, str
     assert (await mount(people, DIGEST, "absent/app", mine)).status == 202
     scopes = ["repository:mine/app:pull,push"]  # without the source's: the token is a ceiling
     narrow = await people.bearer(stranger, *scopes)
-    assert (await mount(people, DIGEST, "private/app", narrow)).status == 202
+    for digest in (DIGEST, Digest.of(b"never")):  # who may have more is told how to ask for it
+        answer = await mount(people, digest, "private/app", narrow)
+        assert answer.status == 401
+        wanted = 'scope="repository:mine/app:pull,push repository:private/app:pull"'
+        assert f'{wanted},error="insufficient_scope"' in answer["WWW-Authenticate"]
+    assert (await mount(people, DIGEST, "absent/app", narrow)).status == 202
 
 
 async def test_A2_time_does_not_tell_whether_a_blob_is_there(people: People, stranger: str) -> None:

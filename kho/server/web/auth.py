@@ -158,9 +158,14 @@ def _refusal(resources: Resources, request: Request, action: Action) -> Registry
         )
         audit.note(resources, event)
     if principal.bearer and resources.config.auth.challenge == "bearer":
-        error = Unauthorized("requested access to the resource is denied")
-        return _challenged(resources, request, action, error, "insufficient_scope")
+        return challenge_for_more(resources, request, action)
     return Denied("requested access to the resource is denied")
+
+
+def challenge_for_more(resources: Resources, request: Request, action: Action) -> Unauthorized:
+    """What is said to a token with too little scope: the client may fetch another."""
+    error = Unauthorized("requested access to the resource is denied")
+    return _challenged(resources, request, action, error, "insufficient_scope")
 
 
 def _challenged(

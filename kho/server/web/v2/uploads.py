@@ -1,5 +1,7 @@
 """Upload sessions (end-4 to end-6, end-11, end-13, end-14)."""
 
+from dataclasses import replace
+
 from kho.oci.digest import HEX_LENGTH, Digest, parse_digest
 from kho.oci.errors import DigestInvalid, NameInvalid
 from kho.oci.ranges import parse_chunk, upload_range
@@ -9,6 +11,7 @@ from kho.server.policy.access import Action
 from kho.server.registry import blobs, uploads
 from kho.server.registry.uploads import Body, UploadRow
 from kho.server.resources import Resources
+from kho.server.web import auth
 from kho.server.web.request import Request, Response
 from kho.server.web.v2.answers import empty_answer
 
@@ -68,7 +71,11 @@ async def _mount(resources: Resources, request: Request) -> Digest | None:
         return None
     # Without a source, from anywhere: for those alone who may read everything. The question comes
     # before the look, so that no answer takes longer because a blob is there (A2).
-    if not await access.may(resources, request.caller.principal, Action.PULL, source or ""):
+    principal = request.caller.principal
+    if not await access.may(resources, principal, Action.PULL, source or ""):
+        wider = replace(principal, ceilings=principal.ceilings[1:])
+        if principal.bearer and source and await access.may(resources, wider, Action.PULL, source):
+            raise auth.challenge_for_more(resources, request, Action.PUSH)
         return None
     done = await blobs.mount(resources, request.values.name, digest, source, request.caller)
     return digest if done else None
