@@ -47,15 +47,18 @@ def _read(folder: Path, token: str) -> bytes | None:
         try:
             if not inside.resolve(strict=True).is_relative_to(folder.resolve(strict=True)):
                 continue
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            file = os.open(inside / token, flags)
+            with open(inside / token, "rb", opener=_unfollowed) as file:
+                found = os.fstat(file.fileno())
+                if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST:
+                    return file.read(LARGEST)
         except OSError:
             continue
-        with os.fdopen(file, "rb") as opened:
-            found = os.fstat(file)
-            if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST:
-                return opened.read(LARGEST)
     return None
+
+
+def _unfollowed(path: str, flags: int) -> int:
+    """Open without following a link, or waiting for a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 class Redirector:
