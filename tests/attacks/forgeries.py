@@ -31,6 +31,8 @@ from tests.attacks.forge import (
 
 Named = Iterator[tuple[str, str]]
 
+ODD_NUMBERS: tuple[object, ...] = ("1", True, 1.5, [1], {})
+
 
 async def forgeries(resources: Resources, **given: Any) -> list[tuple[str, str]]:
     """Every forged token, by name."""
@@ -201,33 +203,38 @@ def missing(forge: Forge) -> Named:
 def claims_of_wrong_types(forge: Forge) -> Named:
     """B2: claims of the wrong type."""
     now = int(time.time())
+    times: list[object] = [str(now), "", True, [now], {"time": now}, float("nan"), float("inf")]
+    texts: list[object] = [0, True, [], ["x"], {}, "\ud800"]
+    odd: dict[str, list[object]] = {
+        **dict.fromkeys(("exp", "nbf", "iat"), times),
+        **dict.fromkeys(("iss", "sub", "aud", "jti"), texts),
+        "access": [*wrong_access(), str(EVERYTHING), {}, True, 0],
+        "kho": [
+            *("", "local", [], 1, {}, {"source": None, "credential": None}, {"source": 1}),
+            *({"source": "local", "credential": number} for number in ODD_NUMBERS),
+        ],
+    }
+    for name, values in odd.items():
+        for value in values:
+            yield f"signed: {name} {value!a:.90}", forge.right(**{name: value})
     for name in ("exp", "nbf", "iat"):
-        for value in (str(now), "", True, [now], {"time": now}, float("nan"), float("inf")):
-            yield f"signed: {name} {value!r:.24}", forge.right(**{name: value})
         for text in ("1e999", "-1e999", "9" * 5000, "9" * 20, "0x7fffffff", "1_000", "+1"):
             claims = json.dumps(forge.claims(**{name: "HERE"})).replace('"HERE"', text)
             token = forge.token(forge.header(), claims, forge.trusted)
             yield f"signed: {name} {text:.12}", token
-    for name in ("iss", "sub", "aud", "jti"):
-        for value in (0, True, [], ["x"], {}, "\ud800"):
-            yield f"signed: {name} {value!a}", forge.right(**{name: value})
+
+
+def wrong_access() -> Iterator[object]:
+    """Lists of access with an entry that is none."""
     entry = EVERYTHING.claim()
-    for value in (
-        *({}, "repository:team/app:pull", True, 0, [entry, None], [[entry]], ['["pull"]'], entry),
-        *(
-            [{**entry, key: odd}]
-            for key in entry
-            for odd in (None, 0, True, {}, [None], [["pull"]])
-        ),
-        *([{**entry, "actions": "pull"}], [{**entry, "actions": ["pull", 1]}]),
-        *([{key: one for key, one in entry.items() if key != gone}] for gone in entry),
-    ):
-        yield f"signed: access {value!r:.90}", forge.right(access=value)
-    for value in (
-        *("", "local", [], 1, {}, {"source": None, "credential": None}, {"source": 1}),
-        *({"source": "local", "credential": odd} for odd in ("1", True, 1.5, [1], {})),
-    ):
-        yield f"signed: kho {value!r}", forge.right(kho=value)
+    yield entry
+    yield from ([entry, None], [[entry]], ['["pull"]'], [str(EVERYTHING)])
+    odd: tuple[object, ...] = (None, 0, True, {}, [None], [["pull"]], ["pull", 1])
+    for key in entry:
+        yield [{name: value for name, value in entry.items() if name != key}]
+        for value in odd:
+            yield [{**entry, key: value}]
+    yield [{**entry, "actions": "pull"}]
 
 
 def wrong_values(forge: Forge) -> Named:

@@ -44,14 +44,17 @@ async def believed(resources: Resources, token: str) -> bool:
 async def believed_by_another(resources: Resources, token: str) -> bool:
     """Whether another implementation takes it, with the keys that we publish."""
     published = KeySet.import_key_set(await keys.jwks(resources))  # type: ignore[arg-type]
-    texts = {name: {"essential": True} for name in ("jti", "nbf", "iat", "exp")}
+    needed: jwt.ClaimsOption = {"essential": True}
     config = resources.config
     rules = jwt.JWTClaimsRegistry(
         leeway=60,
         iss={"essential": True, "value": tokens.issuer_of(config)},
         aud={"essential": True, "value": config.auth.service},
         sub={"essential": True, "allow_blank": True},
-        **texts,
+        jti=needed,
+        nbf=needed,
+        iat=needed,
+        exp=needed,
     )
     try:
         rules.validate(jwt.decode(token, published, algorithms=["ES256"]).claims)

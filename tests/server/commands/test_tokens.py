@@ -15,6 +15,7 @@ from kho.server.cli import main
 from kho.server.commands.tokens import lifetime
 from kho.server.config import load
 from kho.server.database import accounts
+from kho.server.database import credentials as rows
 from kho.server.index import credentials
 from kho.server.index.access_tokens import parse_ceiling
 from kho.server.index.errors import Invalid
@@ -137,9 +138,7 @@ def test_how_long_a_token_is_good(khod: Shell, words: tuple[str, ...], days: flo
     khod.token(*words, "--name", "a")
 
     async def row(resources: Resources) -> Any:
-        (found,) = await resources.database.read(
-            credentials.rows.page, None, ("personal", "robot"), 0, 9
-        )
+        (found,) = await resources.database.read(rows.page, None, ("personal", "robot"), 0, 9)
         return found
 
     found = khod.work(row)
@@ -212,13 +211,13 @@ def test_the_same_name_of_two_owners_is_told_apart(khod: Shell) -> None:
     secret = khod.token("--user", "alice", "--name", "a")
     code, _, error = khod("tokens", "revoke", "a")
     assert code == 5
-    rows = {row["owner"]: row["id"] for row in khod.listed()}
-    assert all(str(one) in error for one in rows.values())
+    ids = {row["owner"]: row["id"] for row in khod.listed()}
+    assert all(str(one) in error for one in ids.values())
     assert khod("tokens", "revoke", "a", "--robot", "ci")[0] == 0
     assert khod.identify(secret).subject == "user:alice"
     assert [row["owner"] for row in khod.listed("--user", "alice")] == ["user:alice"]
     assert khod.listed("--robot", "ci") == []
-    assert khod("tokens", "revoke", str(rows["user:alice"]))[0] == 0
+    assert khod("tokens", "revoke", str(ids["user:alice"]))[0] == 0
     assert khod("tokens", "revoke", "a")[0] == 3
 
 

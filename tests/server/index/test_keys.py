@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey
 
 from kho.oci.errors import Unauthorized
 from kho.server.database import audit, revisions, signing_keys
+from kho.server.database.engine import Transaction
 from kho.server.index import keys, tokens
 from kho.server.index.tokens import Issued
 from kho.server.resources import Memory, Resources
@@ -68,7 +69,7 @@ async def test_workers_that_start_at_once_have_one_key(workers: list[Resources])
     assert await believes(workers[0], second)
 
 
-async def _forget_all(tx: signing_keys.Transaction) -> None:
+async def _forget_all(tx: Transaction) -> None:
     await signing_keys.replace(tx, *_pair(), overlap=0)
     await tx.run(signing_keys._RETIRE_ALL)
     await signing_keys.purge(tx)
