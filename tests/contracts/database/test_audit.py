@@ -158,7 +158,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-async def test_W4_no_secret_gets_in_whatever_field_it_was_typed_into(
+async def test_no_secret_gets_in_whatever_field_it_was_typed_into(
     database: Database, run_sql: Callable[[str], str], secret: str
 ) -> None:
     details = {"name": secret, secret: 1, "list": [secret], "tree": {"deep": {"deeper": secret}}}
@@ -170,7 +170,7 @@ async def test_W4_no_secret_gets_in_whatever_field_it_was_typed_into(
 @pytest.mark.parametrize(
     "name", ["password", "old_password", "Authorization", "client_secret", "token", "private_key"]
 )
-async def test_W4_values_of_secret_names_are_masked(
+async def test_values_of_secret_names_are_masked(
     database: Database, run_sql: Callable[[str], str], name: str
 ) -> None:
     details = {name: CANARY, "inner": {name: [CANARY], "x": {name: {"y": CANARY}}}}

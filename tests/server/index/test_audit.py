@@ -226,7 +226,7 @@ def test_the_job_is_in_the_table() -> None:
     assert any(job.run is audit.expire for job in JOBS)
 
 
-async def test_W4_what_is_noted_is_masked_too(resources: Resources) -> None:
+async def test_what_is_noted_is_masked_too(resources: Resources) -> None:
     secret = "khop_" + "c4n4ry" * 6
     details = {"password": "c4n4ry", "given": secret}
     audit.note(resources, Event("login", "failed", f"user:{secret}", details=details))
