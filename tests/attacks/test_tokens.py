@@ -12,10 +12,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from kho.oci.errors import Unauthorized
+from kho.server.database import accounts
 from kho.server.index import keys, tokens
 from kho.server.resources import Resources
 from tests.attacks.forge import ABSENT, forge
 from tests.attacks.forgeries import forgeries, kids, own_keys
+from tests.flows.client import Answer
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry
 
@@ -102,6 +104,22 @@ async def test_B2_no_mutation_of_a_right_token_is_believed(resources: Resources)
     assert [name for name, token in forged if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", token)] == []
     assert [name for name, token in forged if await believed(resources, token)] == []
     assert await believed(resources, made.right())
+
+
+async def test_B2_a_forged_token_is_answered_as_one(
+    registry: Registry, resources: Resources
+) -> None:
+    await resources.database.write(accounts.add, "alice", source="local")
+    made = await forge(resources)
+
+    async def answer(token: str) -> Answer:
+        return await registry.client.get("/v2/", ("Authorization", f"Bearer {token}"))
+
+    assert (await answer(made.right())).status == 200
+    for name, token in await forgeries(resources):
+        refused = await answer(token)
+        assert (refused.status, refused.codes) == (401, ["UNAUTHORIZED"]), name
+        assert refused["WWW-Authenticate"].endswith(',error="invalid_token"'), name
 
 
 @pytest.mark.settings(http__public_url=URL)

@@ -3,17 +3,19 @@
 import asyncio
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from kho.oci.errors import Unauthorized
 from kho.server.database import audit, revisions
 from kho.server.database import credentials as rows
-from kho.server.database.engine import Transaction
+from kho.server.database.engine import Database, Statement, Transaction
 from kho.server.index import credentials
 from kho.server.index.credentials import PREFIXES
 from kho.server.index.errors import Conflict
@@ -239,6 +241,60 @@ async def test_revocation_is_seen_by_another_worker(registry: Registry) -> None:
     events = await here.database.read(audit.find, audit.Filter(), 0, 10)
     assert sorted(event.action for event in events) == ["token.create", "token.revoke"]
     assert {event.target for event in events} == {"user:alice/ci"}
+
+
+class Counting:
+    """A database that counts what it is asked."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.statements: list[str] = []
+        self.writes = 0
+
+    async def read(self, work: Any, *args: Any) -> Any:
+        """Count the statements of a read."""
+
+        async def counted(tx: Any, *args: Any) -> Any:
+            return await work(Noting(tx, self.statements), *args)
+
+        return await self.database.read(counted, *args)
+
+    async def write(self, work: Any, *args: Any) -> Any:
+        """Count a write."""
+        self.writes += 1
+        return await self.database.write(work, *args)
+
+
+class Noting:
+    """A transaction whose statements are noted."""
+
+    def __init__(self, tx: Transaction, statements: list[str]) -> None:
+        self.tx = tx
+        self.statements = statements
+
+    async def one(self, statement: Statement, /, **values: Any) -> Any:
+        """The first row."""
+        self.statements.append(statement.sqlite.text)
+        return await self.tx.one(statement, **values)
+
+
+async def test_to_know_a_secret_again_costs_one_read(resources: Resources) -> None:
+    secret = await make(resources)
+    counting = Counting(resources.database)
+    counted = replace(resources, database=cast("Database", counting))
+    for _ in range(3):
+        assert await known(counted, secret)
+        await settled(counted)
+    assert len(counting.statements) == 3
+    assert counting.writes == 1  # the first use; the others came within the minute
+    plan = Statement(text("EXPLAIN QUERY PLAN " + counting.statements[0].replace("?", "1")))
+
+    async def explained(tx: Transaction) -> str:
+        return " ".join(row[3] for row in await tx.all(plan))
+
+    steps = await resources.database.read(explained)
+    assert "SCAN credentials" not in steps
+    assert "SEARCH credentials USING INDEX" in steps
 
 
 async def test_what_lives_is_asked_once_in_a_while(resources: Resources) -> None:
