@@ -64,7 +64,8 @@ def check_program(words: list[str]) -> None:
         found = command.get_command(click.Context(command), rest[0])
         assert found is not None, f"{words}: no such command"
         command, rest = found, rest[1:]
-    known = {"--help", "-h"} | {name for one in command.params for name in one.opts}
+    known = {"--help", "-h"}
+    known |= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
     used = {word.partition("=")[0] for word in rest if word.startswith("-")}
     assert used <= known, f"{words}: no such option"
 
