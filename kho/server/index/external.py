@@ -21,6 +21,7 @@ from kho.server.identity_settings import TokenSettings
 from kho.server.index import certificates, jws
 from kho.server.index.jwk import RSA_ALGORITHMS, algorithms_of, keys_of, names_of
 from kho.server.index.jws import Jws, Key, Untrusted
+from kho.server.policy.access import ANONYMOUS
 from kho.server.policy.identity import Claims
 from kho.server.resources import Resources
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MOST_CHARACTERS: Final = 32768
 _FILE_BYTES: Final = 2**20
 LOOK_SECONDS: Final = 1.0
+_SUB_CHARACTERS: Final = 255
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -73,7 +75,10 @@ def check(config: Config) -> None:
 
 
 async def verify(resources: Resources, token: str) -> Claims:
-    """What a token of the external server says. Raises Unauthorized, Unavailable."""
+    """What a token of the external server says; the subject is `external:SUB`.
+
+    Raises Unauthorized, Unavailable.
+    """
     settings = resources.config.token
     try:
         keys = _trusted(resources, settings)
@@ -98,10 +103,18 @@ def _claims(token: str, settings: TokenSettings, keys: _Keys, now: float) -> Cla
     if settings.service not in jws.audiences(claims):
         raise Untrusted("it is for another service")
     expires_at = jws.check_times(claims, now, ())
-    subject = claims.get("sub", "")
-    if not isinstance(subject, str):
-        raise Untrusted("its sub is not text")
-    return Claims(subject, "external", None, _access(claims.get("access")), expires_at)
+    access = _access(claims.get("access"))
+    return Claims(_subject(claims.get("sub", "")), "external", None, access, expires_at)
+
+
+def _subject(sub: object) -> str:
+    """Whom the token is of: a kind of its own, so that no name means an account of ours.
+
+    A token of nobody has a subject too: what it may do stands in it, not in our grants.
+    """
+    if not isinstance(sub, str) or len(sub) > _SUB_CHARACTERS or not sub.isprintable():
+        raise Untrusted(f"its sub is not a line of text of at most {_SUB_CHARACTERS} characters")
+    return f"external:{sub or ANONYMOUS}"
 
 
 def _key(parsed: Jws, keys: _Keys, now: float) -> Key:

@@ -147,7 +147,7 @@ async def test_a_key_of_the_bundle_is_named_by_thumbprint_libtrust_id_or_chain(
     for header in ({"kid": root.thumbprint}, {"kid": root.libtrust}, {"x5c": [root.x5c]}):
         found = await external.verify(resources, token(root, dict(header)))
         scope = Scope("repository", "a/b", frozenset({"pull", "push"}))
-        assert found == Claims("alice", "external", None, (scope,), found.expires_at)
+        assert found == Claims("external:alice", "external", None, (scope,), found.expires_at)
         assert 290 < found.expires_at - time.time() < 310
     assert len(root.libtrust.split(":")) == 12
 
@@ -159,7 +159,7 @@ async def test_a_jwks_names_its_keys(made: Made) -> None:
     resources = made(jwks=[{**jwk, "kid": "one"}])
     for algorithm in ("RS256", "PS512"):
         text = signed({"alg": algorithm, "kid": "one"}, claims(), key)
-        assert (await external.verify(resources, text)).subject == "alice"
+        assert (await external.verify(resources, text)).subject == "external:alice"
     assert "not known ('two')" in await refusal(
         resources, signed({"alg": "RS256", "kid": "two"}, claims(), key)
     )
@@ -180,7 +180,9 @@ async def test_a_chain_may_lead_to_the_bundle_by_other_certificates(made: Made) 
     resources = made(Certified("other"), root)
     for chain in ([leaf, between], [leaf, between, root], [between]):
         header: dict[str, object] = {"x5c": [one.x5c for one in chain]}
-        assert (await external.verify(resources, token(chain[0], header))).subject == "alice"
+        assert (
+            await external.verify(resources, token(chain[0], header))
+        ).subject == "external:alice"
 
 
 def chains() -> dict[str, tuple[Certified, list[Certified], Certified]]:
@@ -261,6 +263,8 @@ async def test_a_key_in_the_header_is_never_believed(made: Made) -> None:
         ({"exp": 1_000_000}, "expired"),
         ({"nbf": 99_999_999_999}, "nbf"),
         ({"sub": 7}, "sub"),
+        ({"sub": "a\nb"}, "sub"),
+        ({"sub": "a" * 256}, "sub"),
         ({"access": "repository:a/b:pull"}, "access"),
         ({"access": [{"type": "repository", "name": "a/b", "actions": "pull"}]}, "access"),
         ({"access": [{"type": "repository", "actions": ["pull"]}]}, "access"),
@@ -285,9 +289,9 @@ async def test_claims_as_other_servers_make_them(made: Made) -> None:
             root, header, aud=["x", "registry.example"], sub=None, access=None, iat=None, nbf=None
         ),
     )
-    assert found[:4] == ("", "external", None, ())
+    assert found[:4] == ("external:anonymous", "external", None, ())
     near = token(root, header, exp=int(time.time()) - 30, nbf=int(time.time()) + 30)
-    assert (await external.verify(resources, near)).subject == "alice"
+    assert (await external.verify(resources, near)).subject == "external:alice"
     twice = [
         {"type": "repository", "class": "", "name": "a/b", "actions": ["pull"]},
         {"type": "repository(plugin)", "name": "a/b", "actions": ["push"]},
