@@ -66,12 +66,7 @@ _NAMED: Final = (
 _FIND: Final = Statement(
     select(*_ROW).where(_table.secret_hash == bindparam("secret_hash")).where(*_LIVING)
 )
-_LIFE: Final = Statement(
-    select(_parents.c.expires_at, *_ROW)
-    .select_from(credentials.outerjoin(_parents, _parents.c.id == _table.parent_id))
-    .where(_table.id == bindparam("id"))
-    .where(*_LIVING)
-)
+_OF_ID: Final = Statement(select(*_ROW).where(_table.id == bindparam("id")).where(*_LIVING))
 _ID_OF_HASH: Final = Statement(
     select(_table.id).where(_table.secret_hash == bindparam("secret_hash"))
 )
@@ -194,14 +189,10 @@ async def find(tx: Transaction, secret_hash: str) -> CredentialRow | None:
     return None if row is None else CredentialRow(*row)
 
 
-async def life(tx: Transaction, credential_id: int) -> tuple[CredentialRow, int | None] | None:
-    """The credential and when it will have ended, its parent considered; None: it has ended."""
-    row = await tx.one(_LIFE, id=credential_id)
-    if row is None:
-        return None
-    found = CredentialRow(*row[1:])
-    ends = [one for one in (row[0], found.expires_at) if one is not None]
-    return found, min(ends, default=None)
+async def of_id(tx: Transaction, credential_id: int) -> CredentialRow | None:
+    """The credential, unless it or its parent has expired."""
+    row = await tx.one(_OF_ID, id=credential_id)
+    return None if row is None else CredentialRow(*row)
 
 
 async def exists(tx: Transaction, secret_hash: str) -> bool:

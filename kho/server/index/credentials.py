@@ -11,10 +11,9 @@ import hashlib
 import json
 import re
 import secrets
-import time
 import zlib
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from kho.oci.errors import RegistryError, Unauthorized
 from kho.server import telemetry
@@ -46,9 +45,6 @@ _CHECK: Final = 6  # CRC32 in base 62
 _SHAPE: Final = re.compile(r"kho[a-z]_[0-9A-Za-z]{38}", re.ASCII)
 _ID_BITS: Final = 40  # random: a number never comes back, so that no token outlives its credential
 _PURGE_BATCH: Final = 500
-# How long a worker believes that a credential lives, when nothing tells it otherwise.
-_ALIVE_SECONDS: Final = 30.0
-_ALIVE_ENTRIES: Final = 10_000
 
 
 def _base62(number: int, width: int) -> str:
@@ -179,10 +175,10 @@ async def identify(resources: Resources, secret: str, kinds: tuple[str, ...]) ->
 
 async def of_id(resources: Resources, credential_id: int) -> Identity:
     """Whose credential it is that a token names. Raises Unauthorized when it has ended."""
-    found = await resources.database.read(rows.life, credential_id)
-    if found is None:
+    row = await resources.database.read(rows.of_id, credential_id)
+    if row is None:
         raise Unauthorized("the token was revoked, or has expired")
-    return _identity(found[0])
+    return _identity(row)
 
 
 def _identity(row: CredentialRow) -> Identity:
@@ -239,39 +235,6 @@ async def _touch(resources: Resources, credential_id: int) -> None:
         await resources.database.write(rows.touch, credential_id)
     except RegistryError as error:
         telemetry.log_failure("use of a token not noted", error, credential=credential_id)
-
-
-class _Alive:
-    """Until when (monotonic) credentials are believed to live; emptied when one is revoked."""
-
-    def __init__(self) -> None:
-        self.until: dict[int, float] = {}
-
-
-class _Ends(NamedTuple):
-    known: bool
-    seconds: float
-
-
-async def alive(resources: Resources, credential_id: int) -> bool:
-    """Whether a credential has neither been revoked nor expired."""
-    until = resources.memory.drawer(_Alive).until
-    if until.get(credential_id, 0.0) > time.monotonic():
-        return True
-    ends = await resources.database.read(_ends, credential_id)
-    if ends.known:
-        if len(until) >= _ALIVE_ENTRIES:
-            until.clear()
-        until[credential_id] = time.monotonic() + min(ends.seconds, _ALIVE_SECONDS)
-    return ends.known
-
-
-async def _ends(tx: Transaction, credential_id: int) -> _Ends:
-    found = await rows.life(tx, credential_id)
-    if found is None:
-        return _Ends(known=False, seconds=0.0)
-    row, end = found
-    return _Ends(known=True, seconds=_ALIVE_SECONDS if end is None else (end - row.now) / 1000)
 
 
 async def revoke(resources: Resources, credential_id: int, *, by: str) -> bool:
