@@ -25,10 +25,10 @@ def fill(template: LiteralString, **values: object) -> Html:
 
 
 _CSS: Final = """
-:root{color-scheme:light dark;--ink:#1a1d23;--soft:#5b6472;--line:#c9ced6;--page:#f3f4f6;
---card:#fff;--main:#0b5fb0;--on-main:#fff;--bad:#a3191f;--bad-page:#fdecec}
-@media(prefers-color-scheme:dark){:root{--ink:#eceef2;--soft:#a4adbb;--line:#454d5a;--page:#14161a;
---card:#1f2329;--main:#5aa9f5;--on-main:#0b1520;--bad:#ff9d9d;--bad-page:#3a1d20}}
+:root{color-scheme:light dark;--ink:#1a1d23;--soft:#5b6472;--line:#c9ced6;--edge:#7b8492;
+--page:#f3f4f6;--card:#fff;--main:#0b5fb0;--on-main:#fff;--bad:#a3191f;--bad-page:#fdecec}
+@media(prefers-color-scheme:dark){:root{--ink:#eceef2;--soft:#a4adbb;--line:#454d5a;--edge:#8590a1;
+--page:#14161a;--card:#1f2329;--main:#5aa9f5;--on-main:#0b1520;--bad:#ff9d9d;--bad-page:#3a1d20}}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:flex;flex-direction:column;align-items:center;
 justify-content:center;padding:1.5rem 1rem;background:var(--page);color:var(--ink);
@@ -42,7 +42,7 @@ h1{margin:0 0 1rem;font-size:1.375rem;line-height:1.25}
 p{margin:0 0 1rem}
 label{display:block;margin:0 0 .25rem;font-weight:600;font-size:.9375rem}
 input{width:100%;margin:0 0 1rem;padding:.625rem .75rem;font:inherit;color:inherit;
-background:transparent;border:1px solid var(--line);border-radius:.5rem}
+background:transparent;border:1px solid var(--edge);border-radius:.5rem}
 button,.button{display:block;width:100%;padding:.625rem 1rem;font:inherit;font-weight:600;
 text-align:center;text-decoration:none;color:var(--on-main);background:var(--main);
 border:1px solid var(--main);border-radius:.5rem;cursor:pointer}
@@ -63,6 +63,7 @@ letter-spacing:.1em}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem;margin:0 0 1.25rem}
 dt{color:var(--soft)}dd{margin:0}
 a{color:var(--main)}
+main>:last-child{margin-bottom:0}
 """
 _STYLE: Final = Html(re.sub(r"\n+", "", _CSS))
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

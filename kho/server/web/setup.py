@@ -20,12 +20,12 @@ _FORM: Final = """<p>Make the first administrator of this registry.</p>
 <input type="hidden" name="code" value="{code}">
 <label for="username">Username</label>
 <input id="username" name="username" value="{username}" autocomplete="username" \
-autocapitalize="none" spellcheck="false" maxlength="128" required>
-<p class="hint">Small letters, digits and . _ @ -</p>
+autocapitalize="none" spellcheck="false" maxlength="128" aria-describedby="names" required>
+<p class="hint" id="names">Small letters, digits and . _ @ -</p>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="new-password" \
-minlength="8" maxlength="1024" required>
-<p class="hint">At least 8 characters; longer is better.</p>
+minlength="8" maxlength="1024" aria-describedby="lengths" required>
+<p class="hint" id="lengths">At least 8 characters; longer is better.</p>
 <label for="again">Password, once more</label>
 <input id="again" name="again" type="password" autocomplete="new-password" \
 minlength="8" maxlength="1024" required>
