@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import time
 from collections.abc import Mapping
@@ -102,8 +103,15 @@ class Issuer:
         if wrong is not None:
             return wrong
         if request.path.endswith("/.well-known/openid-configuration"):
-            return web.json_response(self._configuration())
-        return web.json_response({"keys": [self.jwk(), *self.extra_keys]})
+            document = self._configuration()
+        else:
+            document = {"keys": [self.jwk(), *self.extra_keys]}
+        if self.misbehave == "huge":
+            document["pad"] = "x" * 2**20
+        if self.misbehave == "packed":
+            body, how = gzip.compress(json.dumps(document).encode()), {"Content-Encoding": "gzip"}
+            return web.Response(body=body, headers=how)
+        return web.json_response(document)
 
     def _wrong(self, path: str) -> web.Response | None:
         moved = None if self.misbehave == "moved" and "/moved" in path else f"/moved{path}"
@@ -111,9 +119,8 @@ class Issuer:
         place = places.get(self.misbehave)
         if place is not None:
             return web.Response(status=302, headers={"Location": place})
-        bodies = {"huge": b'{"keys": "' + b"x" * (3 * 2**20) + b'"}', "text": b"<html>"}
-        if self.misbehave in bodies:
-            return web.Response(body=bodies[self.misbehave])
+        if self.misbehave == "text":
+            return web.Response(text="<html>")
         return web.Response(status=500) if self.misbehave == "error" else None
 
     def _configuration(self) -> dict[str, object]:

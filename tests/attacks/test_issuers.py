@@ -176,7 +176,8 @@ async def test_B3_keys_serve_for_a_day_while_the_issuer_cannot_be_reached(
 
 
 @pytest.mark.parametrize(
-    "misbehave", ["error", "text", "huge", "stranger", "file", "elsewhere", "round"]
+    "misbehave",
+    ["error", "text", "huge", "packed", "stranger", "file", "elsewhere", "round"],
 )
 async def test_B3_an_issuer_that_misbehaves_gives_no_keys(
     resources: Resources, issuer: Issuer, misbehave: str
