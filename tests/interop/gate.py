@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -54,15 +55,16 @@ class Gate:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._target))
-            threading.Thread(target=self._down, args=(far, near), daemon=True).start()
-            threading.Thread(target=self._up, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._carry, args=(near,), daemon=True).start()
 
-    def _down(self, far: socket.socket, near: socket.socket) -> None:
-        _relay(far, near, near.sendall)
-
-    def _up(self, near: socket.socket, far: socket.socket) -> None:
-        _relay(near, far, lambda data: self._pass_on(far, data))
+    def _carry(self, near: socket.socket) -> None:
+        """One connection, until both sides have ended it."""
+        with near, socket.create_connection(("127.0.0.1", self._target)) as far:
+            upwards = partial(self._pass_on, far)
+            up = threading.Thread(target=_relay, args=(near, far, upwards), daemon=True)
+            up.start()
+            _relay(far, near, near.sendall)
+            up.join()
 
     def _pass_on(self, far: socket.socket, data: bytes) -> None:
         while data:

@@ -64,9 +64,10 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float = 180,
     cwd: Path | None = None,
+    stdin: str | None = None,
 ) -> str:
     """Run a command that must succeed, and return what it wrote to standard output."""
-    ended = _ended(command, env, timeout, cwd)
+    ended = _ended(command, env, timeout, cwd, stdin)
     if ended.returncode != 0:
         raise CommandFailed(_told(command, ended))
     return ended.stdout
