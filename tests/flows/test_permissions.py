@@ -1,7 +1,5 @@
 """The route table crossed with who asks: one table to read, and no route without a row."""
 
-from typing import Any
-
 import pytest
 
 from kho.server.database import accounts, robots
@@ -118,9 +116,8 @@ async def test_who_is_gone_disabled_or_expired_gets_in_nowhere(registry: Registr
 
 async def test_forged_tokens_open_nothing(registry: Registry) -> None:
     people = People(registry)
-    secrets = await cast(people)
-    answer = await people.ask(basic("x", secrets["admin"]), scope=" ".join(SCOPES))
-    found: list[Any] = list(await forgeries(people.resources, answer.json()["token"]))
+    await cast(people)
+    found = await forgeries(people.resources)
     assert len(found) >= 40
     for route in GUARDED:
         for name, token in found:

@@ -22,10 +22,11 @@ def access(answer: Answer) -> dict[str, list[str]]:
     return {entry["name"]: entry["actions"] for entry in claims["access"]}
 
 
-async def post(registry: Registry, headers: list[Field] | None = None, **form: object) -> Answer:
+async def post(registry: Registry, *headers: Field, **form: object) -> Answer:
     """POST /token; a list of values repeats the field."""
-    body = urlencode({"service": "kho", **form}, doseq=True).encode()
-    return await registry.client.post("/token", body, *(headers or [FORM]))
+    fields = {"service": "kho", **form}
+    body = urlencode(fields, doseq=True).encode()
+    return await registry.client.post("/token", body, *(headers or (FORM,)))
 
 
 @pytest.fixture
@@ -263,7 +264,7 @@ async def test_forms_that_make_no_sense(
 
 @pytest.mark.usefixtures("people")
 async def test_forms_are_forms_and_bounded(registry: Registry) -> None:
-    json_type = [("Content-Type", "application/json")]
+    json_type = ("Content-Type", "application/json")
     assert (await post(registry, json_type, grant_type="password")).status == 400
     large = await post(registry, grant_type="password", username="x" * 70_000)
     assert large.status == 400
