@@ -122,12 +122,8 @@ async def believed(resources: Resources, kid: str) -> SigningKey | None:
 
 async def _loaded(resources: Resources) -> dict[str, SigningKey]:
     ring = resources.memory.drawer(_Ring)
-    if ring.keys is not None:
-        return ring.keys
-    async with ring.lock:
-        if ring.keys is None:
-            return await _read(resources, ring)
-        return ring.keys
+    async with ring.lock:  # of those who come at once, one reads
+        return await _read(resources, ring) if ring.keys is None else ring.keys
 
 
 async def _read(resources: Resources, ring: _Ring) -> dict[str, SigningKey]:
