@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 from kho.oci.errors import TooManyRequests
@@ -191,8 +192,12 @@ def bcrypt_cost(hashed: str) -> int:
     return int(hashed[4:6])
 
 
+@lru_cache(maxsize=8)
 def _nobodys_argon2(cost: Cost) -> str:
-    """A hash that no password has, with the parameters and sizes of a real one."""
+    """A hash that no password has, with the parameters and sizes of a real one.
+
+    Kept: to draw it again for each unknown user would tell them from known ones.
+    """
     salt, value = (
         "".join(secrets.choice(_BASE64) for _ in range((size * 8) // 6)) + _LAST
         for size in (_SALT_BYTES, _HASH_BYTES)
