@@ -7,6 +7,7 @@ from pathlib import Path
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -19,7 +20,10 @@ from cryptography.x509 import (
     DNSName,
     Name,
     NameAttribute,
+    ObjectIdentifier,
     SubjectAlternativeName,
+    UnrecognizedExtension,
+    load_pem_x509_certificates,
     random_serial_number,
 )
 from cryptography.x509.oid import NameOID
@@ -59,8 +63,6 @@ class Pair:
 
 def serial(pem: bytes) -> int:
     """Of the first certificate."""
-    from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415
-
     return load_pem_x509_certificates(pem)[0].serial_number
 
 
@@ -74,16 +76,17 @@ def key_pem(
     return key.private_bytes(Encoding.PEM, form, locked)
 
 
-def self_signed(key: CertificateIssuerPrivateKeyTypes) -> bytes:
-    """A certificate for localhost."""
+def self_signed(key: CertificateIssuerPrivateKeyTypes, *, strange: bool = False) -> bytes:
+    """A certificate for localhost; a `strange` one has a critical extension that nobody knows."""
     name = Name([NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
     builder = CertificateBuilder(name, name, key.public_key(), random_serial_number())
     builder = builder.not_valid_before(now - timedelta(days=1))
     builder = builder.not_valid_after(now + timedelta(days=30))
     names = SubjectAlternativeName([DNSName("localhost")])
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
-
+    if strange:
+        unknown = UnrecognizedExtension(ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+        builder = builder.add_extension(unknown, critical=True)
     algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256()
     return (
         builder.add_extension(names, critical=False).sign(key, algorithm).public_bytes(Encoding.PEM)

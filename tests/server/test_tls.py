@@ -207,6 +207,16 @@ def test_settings_that_need_each_other(given: list[str], text: str, data: Path, 
     assert not data.exists()
 
 
+def test_what_only_granian_refuses_ends_the_server(data: Path, pair: Pair) -> None:
+    key = ec_key()
+    pair.key.write_bytes(key_pem(key, PrivateFormat.PKCS8))
+    pair.cert.write_bytes(self_signed(key, strange=True))
+    with serving(data, **pair.settings) as server:
+        assert server.ended() == 1
+        assert "UnsupportedCriticalExtension" in server.errors()
+        assert server.events("ready") == []
+
+
 def test_an_expired_certificate_is_served_and_told(data: Path, pair: Pair) -> None:
     pair.issue(expired=True)
     with serving(data, **pair.settings) as server:

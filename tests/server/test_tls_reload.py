@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
-from tests.server.pairs import Pair, ec_key, key_pem
+from tests.server.pairs import Pair, ec_key, key_pem, self_signed
 from tests.server.serving import Server, serving, wait_until
 
 
@@ -143,6 +143,17 @@ def test_a_pair_that_is_wrong_is_told_once_and_the_old_one_stays(
     pair.key.unlink()
     wait_until(lambda: len(server.events("worker started")) == 3)
     assert {shown(server) for _ in range(8)} == {number}
+    all_show(server, pair.issue())
+    assert server.stop() == 0
+
+
+def test_what_only_granian_refuses_does_not_replace_a_worker(server: Server, pair: Pair) -> None:
+    before, number, key = server.pids(), shown(server), ec_key()
+    pair.key.write_bytes(key_pem(key, PrivateFormat.PKCS8))
+    pair.cert.write_bytes(self_signed(key, strange=True))
+    wait_until(lambda: len(server.events("worker died")) >= 3)
+    assert {int(server.get("/")) for _ in range(10)} <= set(before)
+    assert shown(server) == number
     all_show(server, pair.issue())
     assert server.stop() == 0
 

@@ -306,7 +306,9 @@ class Supervisor(MPServer):
         marks: dict[str, object] = {"pid": worker.pid, "worker": worker.index + 1, "ended": ended}
         telemetry.log_event("worker died", "error", **marks, age=round(age, 3))
         metrics.count("kho_worker_exits_total")
-        if self._ready is not None and not worker.started and not ended.startswith("SIG"):
+        # Granian aborts on what it cannot use; other signals come from outside.
+        own = ended == "SIGABRT" or not ended.startswith("SIG")
+        if self._ready is not None and not worker.started and own:
             self.exit_code = 1
             self._stop()
             return

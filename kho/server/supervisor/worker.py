@@ -102,7 +102,10 @@ def run_worker(
 
     def started() -> None:
         departure.started()
-        os.write(writing, b"1")
+        if tls:  # not before Granian has taken the certificates: it aborts on what it cannot use
+            asyncio.get_running_loop().call_later(ATTACH_SECONDS, os.write, writing, b"1")
+        else:
+            os.write(writing, b"1")
 
     try:
         serve(lambda: _told(load_app(), started))
