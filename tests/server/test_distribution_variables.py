@@ -51,7 +51,7 @@ from tests.server.registry_two import changes, environment, mistakes
             {"auth.challenge": "basic", "auth.htpasswd": "/h", "auth.htpasswd_role": "maintainer"},
         ),
         (
-            "AUTH_HTPASSWD_PATH=/h STORAGE_DELETE_ENABLED=false",
+            "AUTH_HTPASSWD_PATH=/h STORAGE_DELETE_ENABLED=false AUTH=htpasswd",
             {"auth.challenge": "basic", "auth.htpasswd": "/h", "auth.htpasswd_role": "writer"},
         ),
         (

@@ -33,6 +33,11 @@ from tests.server.registry_two import mistakes, read
         ("version: 0.1\nx: " + "[" * 100, "is nested deeper than 24 levels"),
         ("version: 0.1\nx: " + "a" * 70_000, "is longer than 65536 characters"),
         ("version: 0.1\nx: \0", "is not YAML"),
+        ('version: 0.1\nx: "\\UFFFFFFFF"', "is not YAML"),
+        (
+            'version: 0.1\nstorage: {filesystem: {rootdirectory: "/\\uD800"}}',
+            "storage.filesystem.rootdirectory (file /config.yml): allowed is text that can be",
+        ),
     ],
 )
 def test_mistakes_in_the_file(text: str, named: str, tmp_path: Path) -> None:

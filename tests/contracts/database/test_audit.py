@@ -74,6 +74,7 @@ async def test_an_event_may_be_written_later(database: Database) -> None:
         ({"actor": "robot:*"}, [2, 3, 6]),
         ({"actor": "robot:ci_*"}, [6]),
         ({"actions": ("login",)}, [0, 1]),
+        ({"actions": ("user_*",)}, [6]),
         ({"actions": ("user.*",)}, [4, 5]),
         ({"actions": ("login", "manifest.*")}, [0, 1, 2, 3]),
         ({"repository": "team/app"}, [2]),
