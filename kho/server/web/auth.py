@@ -6,6 +6,7 @@ Authorization ──> Bearer ──> tokens.verify, or another server's ──�
 """
 
 import binascii
+import hashlib
 import time
 from base64 import b64decode
 from collections.abc import Sequence
@@ -39,13 +40,14 @@ _WORDS: Final = {
     Action.DELETE: frozenset({"delete"}),
 }
 _REMEMBERED: Final = 10_000
+_CREDENTIAL_SECONDS: Final = 15.0
 
 
 @dataclass(slots=True)
 class _Tokens:
     """Bearer tokens that were verified, with their principals and ends, until rights change."""
 
-    known: dict[str, tuple[Principal, float]] = field(default_factory=dict)
+    known: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
 
 
 async def admit(resources: Resources, request: Request, action: Action, request_id: str) -> None:
@@ -104,7 +106,8 @@ def parse_basic(value: str) -> tuple[str, str]:
 async def _bearer(resources: Resources, token: str) -> Principal:
     """The principal of a token; verified once, then remembered until rights change or it ends."""
     memory = resources.memory.drawer(_Tokens)
-    found = memory.known.get(token)
+    mark = hashlib.sha256(token.encode("latin-1", "replace")).digest()
+    found = memory.known.get(mark)
     now = time.time()
     if found is not None and now < found[1]:
         return found[0]
@@ -115,7 +118,10 @@ async def _bearer(resources: Resources, token: str) -> Principal:
     principal = await _principal(resources, claims)
     if len(memory.known) >= _REMEMBERED:
         memory.known.clear()
-    memory.known[token] = principal, claims.expires_at
+    until = claims.expires_at
+    if claims.credential is not None:  # which may end before its token does
+        until = min(until, now + _CREDENTIAL_SECONDS)
+    memory.known[mark] = principal, until
     return principal
 
 
