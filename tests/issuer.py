@@ -48,6 +48,8 @@ class Issuer:
         self.kid = "key-1"
         self.key = make_key(algorithm)
         self.misbehave = ""
+        self.named = ""  # what it calls itself, if not by its URL
+        self.elsewhere = "http://127.0.0.2:1"
         self.asked: list[str] = []
         self.extra_keys: list[dict[str, object]] = []
         self._runner: web.AppRunner | None = None
@@ -115,7 +117,7 @@ class Issuer:
 
     def _wrong(self, path: str) -> web.Response | None:
         moved = None if self.misbehave == "moved" and "/moved" in path else f"/moved{path}"
-        places = {"elsewhere": "http://127.0.0.2:1/keys", "round": f"/moved{path}", "moved": moved}
+        places = {"elsewhere": f"{self.elsewhere}{path}", "round": f"/moved{path}", "moved": moved}
         place = places.get(self.misbehave)
         if place is not None:
             return web.Response(status=302, headers={"Location": place})
@@ -124,7 +126,9 @@ class Issuer:
         return web.Response(status=500) if self.misbehave == "error" else None
 
     def _configuration(self) -> dict[str, object]:
-        issuer = "https://another.example" if self.misbehave == "stranger" else self.url
+        issuer = (
+            "https://another.example" if self.misbehave == "stranger" else self.named or self.url
+        )
         keys = "file:///etc/passwd" if self.misbehave == "file" else f"{self.url}/keys"
         return {"issuer": issuer, "jwks_uri": keys, "response_types_supported": ["id_token"]}
 

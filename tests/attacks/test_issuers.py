@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kho.oci.errors import Unauthorized, Unavailable
@@ -197,6 +199,16 @@ async def test_B3_an_issuer_that_misbehaves_gives_no_keys(
     assert await outcome(resources, good(issuer)) == "robot:ci"
 
 
+async def test_B3_another_server_does_not_answer_for_the_issuer(
+    resources: Resources, issuer: Issuer
+) -> None:
+    async with Issuer() as other:
+        other.named, other.key = issuer.url, issuer.key
+        issuer.misbehave, issuer.elsewhere = "elsewhere", other.url
+        assert await outcome(resources, good(issuer)) == "unavailable"
+        assert other.asked == []
+
+
 async def test_B3_a_redirect_within_the_issuer_is_followed(
     resources: Resources, issuer: Issuer
 ) -> None:
@@ -224,18 +236,23 @@ async def test_B3_what_is_no_key_for_signatures_is_passed_over(
     resources: Resources, issuer: Issuer
 ) -> None:
     jwk = issuer.jwk()
+    short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    named = {"kid": "short", "key_ops": None}
     issuer.extra_keys = [
         {"kty": "oct", "kid": "shared", "k": part(b"x" * 32), "alg": "HS256"},
         {**jwk, "kid": "encryption", "use": "enc"},
         {**jwk, "kid": "none", "alg": "none"},
         {**jwk, "kid": "broken", "n": "!"},
-        {"kty": "RSA", "kid": "short", "n": part(b"\xc1" * 64), "e": "AQAB"},
+        {**jwt.algorithms.RSAAlgorithm.to_jwk(short.public_key(), as_dict=True), **named},
         {"kty": 7},
     ]
     assert await outcome(resources, good(issuer)) == "robot:ci"
     secret = signed({"alg": "HS256", "kid": "shared"}, github_claims(issuer.url), b"x" * 32)
     assert await outcome(resources, secret) == "refused"
-    for kid in ("encryption", "none", "broken", "short"):
+    text = f"{part({'alg': 'RS256', 'kid': 'short'})}.{part(github_claims(issuer.url))}"
+    signature = short.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    assert await outcome(resources, f"{text}.{part(signature)}") == "refused"
+    for kid in ("encryption", "none", "broken"):
         assert await outcome(resources, good(issuer, kid=kid)) == "refused"
 
 
