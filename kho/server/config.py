@@ -121,7 +121,7 @@ def _text_or_none(value: object) -> str | None:
 
 def _flag(key: str) -> str:
     """The flag of a setting: `tls.cert` is --tls-cert; some have a shorter one."""
-    return "flag --" + SHORT_FLAGS.get(key, key.replace(".", "-"))
+    return "flag --" + SHORT_FLAGS.get(key, re.sub("[._]", "-", key))
 
 
 def describe(config: Config) -> list[Described]:

@@ -1,6 +1,7 @@
 """TLS of `khod serve`: what is spoken, which files are taken, and who must show a certificate."""
 
 import contextlib
+import json
 import socket
 import ssl
 import subprocess
@@ -12,9 +13,11 @@ from urllib.request import urlopen
 
 import pytest
 import trustme
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
+from kho.server.cli import main
 from tests.server.pairs import Pair, ec_key, key_pem, rsa_key, self_signed
 from tests.server.serving import Server, serving
 
@@ -182,6 +185,23 @@ def test_one_line_says_what_is_wrong_with_a_file(text: str, data: Path, pair: Pa
         assert told.startswith("khod: " + text.format(cert=pair.cert, key=pair.key))
         assert told.count("\n") == 1
     assert not data.exists()
+
+
+def test_flags_are_named_as_they_are_written(pair: Pair) -> None:
+    words = ["--tls-cert", pair.cert, "--tls-key", pair.key, "--tls-client-ca", pair.ca, "--open"]
+    words += ["--public-url", "https://kho.example"]
+    told = CliRunner().invoke(main, ["config", "show", "--json", *map(str, words)])
+    rows = json.loads(told.stdout)
+    assert {key: row["source"] for key, row in rows.items() if row["source"] != "default"} == {
+        "tls.cert": "flag --tls-cert",
+        "tls.key": "flag --tls-key",
+        "tls.client_ca": "flag --tls-client-ca",
+        "auth.open": "flag --open",
+        "http.public_url": "flag --public-url",
+    }
+    told = CliRunner().invoke(main, ["serve", "--public-url", "ftp://x"])
+    assert told.exit_code == 2
+    assert "http.public_url (flag --public-url): 'ftp://x' is not allowed" in told.stderr
 
 
 @pytest.mark.parametrize(

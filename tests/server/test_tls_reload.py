@@ -194,6 +194,21 @@ def test_sighup_takes_other_files_and_refuses_wrong_ones(data: Path, tmp_path: P
         assert server.stop() == 0
 
 
+def test_sighup_does_not_stop_asking_clients_by_mistake(data: Path, pair: Pair) -> None:
+    file = pair.cert.with_name("kho.toml")
+    both = f'[tls]\ncert = "{pair.cert}"\nkey = "{pair.key}"\nclient_auth = "required"\n'
+    file.write_text(f'{both}client_ca = "{pair.ca}"\n')
+    with serving(data, config=file) as server:
+        server.ready()
+        file.write_text(both)
+        server.signal(SIGHUP)
+        wait_until(lambda: server.events("certificate not reloaded"))
+        wait_until(lambda: len(server.events("worker stopped")) == 2)
+        server.context = pair.context()
+        with pytest.raises(ssl.SSLError, match=r"(?i)certificate required"):
+            server.get("/")
+
+
 def test_many_changes_leave_room_for_workers(data: Path, pair: Pair) -> None:
     environ = {"KHO_HTTP_DRAIN_SECONDS": "1"}
     with (

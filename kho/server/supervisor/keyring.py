@@ -29,12 +29,9 @@ class Keyring:
 
     def __init__(self, settings: TlsSettings, named: Container[str] = ()) -> None:
         """`named` are the keys of settings that were given: a default asks for nothing."""
-        if "tls.client_auth" in named and not settings.client_ca:
-            text = "tls.client_auth is set, but tls.client_ca is not: no certificate would be asked"
-            raise Unusable(text)
         self.settings = settings
         self._seen = self._last = _looks(settings)
-        self._held = read(settings)
+        self._held = _checked(settings, named)
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._files: list[int] = []
         self.context = PLAIN
@@ -57,7 +54,7 @@ class Keyring:
         """Whether workers speak TLS."""
         return self._held is not None
 
-    def renew(self, settings: TlsSettings) -> bool:
+    def renew(self, settings: TlsSettings, named: Container[str] = ()) -> bool:
         """Take what the files hold now; whether workers must be rolled. The old stay if wrong.
 
         TLS is neither begun nor ended here: clients would need another URL.
@@ -66,7 +63,7 @@ class Keyring:
         try:
             if bool(settings.cert or settings.key) != self.enabled:
                 raise Unusable("TLS is switched on and off by a restart only")
-            held = read(settings)
+            held = _checked(settings, named)
         except Unusable as error:
             telemetry.log_event("certificate not reloaded", "error", problem=str(error))
             if _paths(settings) == _paths(self.settings):
@@ -123,6 +120,13 @@ class Keyring:
             text = f"{path} cannot be opened: {error.strerror}; TLS needs /proc"
             raise Unusable(text) from None
         return path
+
+
+def _checked(settings: TlsSettings, named: Container[str]) -> Certificates | None:
+    if "tls.client_auth" in named and not settings.client_ca:
+        text = "tls.client_auth is set, but tls.client_ca is not: no certificate would be asked"
+        raise Unusable(text)
+    return read(settings)
 
 
 def _modes(settings: TlsSettings) -> tuple[str, str]:

@@ -179,7 +179,7 @@ class Supervisor(MPServer):
             self._signals.discard(signal.SIGHUP)
             config = self._reload_config(self.config)
             if config is not None:
-                self._keyring.renew(config.tls)
+                self._keyring.renew(config.tls, config.sources)
                 self._adopt(replace(config, tls=self._keyring.in_force(config.tls)))
                 self._generation += 1
         elif self._keyring.changed() and self._keyring.renew(self.config.tls):
