@@ -13,7 +13,9 @@ from .signing_in import CLIENTS, Client
 from .small_images import SmallImage
 
 NewClient = Callable[[str, Guarded], Client]
-_NO_ACCESS = r"denied|unauthorized|authentication required|invalid username/password|no basic auth"
+_NO_ACCESS = (
+    r"denied|unauthorized|authentication required|invalid username/password|credential not found"
+)
 
 
 @pytest.fixture
