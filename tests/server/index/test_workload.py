@@ -3,11 +3,12 @@
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kho.oci.errors import Unauthorized
+from kho.oci.errors import Unauthorized, Unavailable
 from kho.server.database import audit as audit_rows
 from kho.server.database import robots
 from kho.server.database.audit import Filter
@@ -182,6 +183,27 @@ async def test_a_pod_comes_in_by_its_service_account(resources: Resources, issue
     assert "serviceaccount/name is 'default'" in await refusal(resources, issuer.token(claims))
     claims = kubernetes_claims(issuer.url, sub="system:serviceaccount:build:other")
     assert "sub is" in await refusal(resources, issuer.token(claims))
+
+
+async def test_the_keys_of_an_issuer_may_be_a_file(
+    resources: Resources, issuer: Issuer, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [issuer.jwk()]}))
+    conditions = trust_presets.kubernetes("build/pusher")
+    rule = {"issuer": "https://kubernetes.default.svc", "jwks_url": f"file://{keys}"}
+    await trusted(resources, issuer, conditions, **rule)
+    token = issuer.token(kubernetes_claims(rule["issuer"]))
+    assert (await workload.identify(resources, token)).subject == "robot:ci"
+    assert issuer.asked == []
+    await trust.remove(resources, "rule", "operator")
+    keys.unlink()
+    await trusted(resources, issuer, conditions, **rule)
+    with pytest.raises(Unavailable):  # with the last rule of an issuer its keys have gone
+        await workload.identify(resources, token)
+    problem = (await trust.test(resources, token)).problem
+    assert problem is not None
+    assert "cannot be read: No such file" in problem
 
 
 async def test_the_first_rule_by_name_decides_and_a_disabled_robot_stays_out(
