@@ -1,6 +1,7 @@
 """Settings: precedence, every mistake at once, sources, secrets, and the page that lists them."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def test_accepted(key: str, text: str, expected: object) -> None:
 )
 def test_refused(key: str, value: object) -> None:
     found = problems({key: value})
-    assert [(one.key, one.source) for one in found] == [(key, f"flag --{key}")]
+    assert [(one.key, one.source) for one in found] == [(key, "flag --" + re.sub("[._]", "-", key))]
     assert SETTINGS[key].kind.allowed in found[0].text
 
 
