@@ -10,7 +10,7 @@ their JSON text; a list matches by any of its elements. `/` leads into nested cl
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -96,14 +96,6 @@ def _pinned(conditions: Conditions, name: str) -> bool:
     if name == ACCOUNT and not _pinned(conditions, NAMESPACE):
         return False
     return not any(_WILD.search(glob) for glob in globs)
-
-
-def decide(
-    rules: Iterable[Rule], issuer: str, audiences: Sequence[str], claims: Mapping[str, object]
-) -> Rule | None:
-    """The first rule, by name, that lets the token in."""
-    ordered = sorted(rules, key=lambda rule: rule.name)
-    return next((one for one in ordered if not unmet(one, issuer, audiences, claims)), None)
 
 
 def unmet(

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 
 import pytest
 
-from kho.server.policy.trust import Conditions, Rule, check_conditions, decide, matches, unmet
+from kho.server.policy.trust import Conditions, Rule, check_conditions, matches, unmet
 from kho.server.policy.trust_presets import EVENTS, github, gitlab, kubernetes
 
 ISSUER = "https://issuer.example"
 GITHUB = "https://token.actions.githubusercontent.com"
 
 
-def rule(conditions: Mapping[str, tuple[str, ...]], name: str = "ci", audience: str = "a") -> Rule:
-    return Rule(name, ISSUER, audience, conditions, "robot")
+def rule(conditions: Conditions) -> Rule:
+    return Rule("ci", ISSUER, "a", conditions, "robot")
 
 
 def lets_in(claims: Mapping[str, object], **conditions: str) -> bool:
@@ -113,15 +113,6 @@ def test_what_a_token_says_is_told_cut_and_escaped() -> None:
     assert reason.isascii()
     assert reason.isprintable()
     assert len(reason) < 200
-
-
-def test_the_first_rule_by_name_decides() -> None:
-    rules = [rule({"sub": ("*",)}, name) for name in ("b", "c", "a")]
-    rules.append(rule({"sub": ("z",)}, "0"))
-    found = decide(rules, ISSUER, ["a"], {"sub": "x"})
-    assert found is not None
-    assert found.name == "a"
-    assert decide(rules, ISSUER, ["b"], {"sub": "x"}) is None
 
 
 @pytest.mark.parametrize(
