@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
 import pytest
@@ -26,14 +27,15 @@ JWT = ".".join(
 
 
 @pytest.fixture
-async def people(registry: Registry) -> People:
-    """Alice has a password and may read one repository."""
+async def people(registry: Registry) -> AsyncIterator[People]:
+    """Alice has a password and may read one repository; the log tells all that it can."""
     telemetry.configure("debug", "json", access=True)
     await registry.push_image("private/app", "1", b"layer")
     people = People(registry)
     await accounts.add(people.resources, "alice", PASSWORD, by="operator")
     await people.grant("user:alice", "reader", "public/**")
-    return people
+    yield people
+    telemetry.configure("info", "json", access=True)
 
 
 def token_form(**fields: str) -> bytes:

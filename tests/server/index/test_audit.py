@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kho.oci.errors import Unavailable
-from kho.server import metrics
+from kho.server import metrics, telemetry
 from kho.server.database import audit as rows
 from kho.server.database.audit import AuditRow, Filter
 from kho.server.database.engine import Database
@@ -27,6 +27,11 @@ def resources(registry: Registry) -> Resources:
     found = registry.workers[-1].app.resources
     assert found is not None
     return Resources(found.config, found.database, found.storage)
+
+
+@pytest.fixture(autouse=True)
+def _log() -> None:
+    telemetry.configure("info", "json", access=True)
 
 
 async def written(resources: Resources) -> list[AuditRow]:
