@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from .guarded import PUBLIC, Guarded
+from .access_log import assert_mounted
+from .guarded import PASSWORDS, PUBLIC, Guarded
 from .signing_in import CLIENTS, Client
 from .small_images import SmallImage
 
@@ -42,9 +43,11 @@ def client(name: str, door: Guarded, new_client: Callable[[str, Guarded], Client
 
 
 def test_wrong_password_is_refused_and_says_so(
-    client: Client, image: SmallImage, repository: str
+    client: Client, name: str, image: SmallImage, repository: str
 ) -> None:
-    tried = client.login("willa", "not-her-password")
+    # A different user for every client: ten failures of one user at one address are enough.
+    user = list(PASSWORDS)[list(CLIENTS).index(name) % len(PASSWORDS)]
+    tried = client.login(user, "not-the-password")
     if not client.asks_at_login:
         tried.must_succeed()
         tried = client.push(image, repository)
@@ -77,6 +80,19 @@ def test_anonymous_pulls_what_is_public_and_nothing_else(
     client.pull(private_image).must_be_refused(_NO_ACCESS)
     client.push(image, repository).must_be_refused(_NO_ACCESS)
     assert client.door.digest(repository, "1") is None
+
+
+@pytest.mark.parametrize("name", ["docker", "podman", "skopeo"], indirect=True)
+def test_push_to_another_repository_mounts(
+    client: Client, image: SmallImage, repository: str
+) -> None:
+    """These ask for a token that holds for the source as well."""
+    client.login("willa").must_succeed()
+    client.push(image, f"{repository}-source").must_succeed()
+    log = client.door.server.log
+    mark = log.mark()
+    client.push(image, repository).must_succeed()
+    assert_mounted(log.since(mark), repository, 1)
 
 
 def test_who_may_not_see_a_repository_is_told_the_same_as_of_none(
