@@ -12,6 +12,12 @@ from .signing_in import CLIENTS, Client
 from .small_images import SmallImage
 
 _WRONG = r"unauthorized|incorrect username or password|wrong|denied|invalid username/password"
+# What a client makes of a refused push; the others show the server's own words.
+_NO_PUSH = {
+    "containerd": "server message: insufficient_scope: authorization failed",
+    "regctl": "failed to send blob post.*: unauthorized",
+}
+_DENIED = "requested access to the resource is denied"
 _NO_ACCESS = r"denied|unauthorized|authentication required|insufficient_scope"
 
 NewClient = Callable[[], Client]
@@ -65,11 +71,11 @@ def test_login_push_pull_logout(client: Client, image: SmallImage, repository: s
 
 
 def test_reader_pulls_and_may_not_push(
-    client: Client, image: SmallImage, repository: str, private_image: str
+    client: Client, name: str, image: SmallImage, repository: str, private_image: str
 ) -> None:
     client.login("rita").must_succeed()
     client.pull(private_image).must_succeed()
-    client.push(image, repository).must_be_refused(_NO_ACCESS)
+    client.push(image, repository).must_be_refused(_NO_PUSH.get(name, _DENIED))
     assert client.door.digest(repository, "1") is None
 
 
