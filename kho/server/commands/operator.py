@@ -15,6 +15,7 @@ import click
 from kho.oci.errors import RegistryError
 from kho.server import telemetry
 from kho.server.config import Config, ConfigError, load
+from kho.server.index import audit
 from kho.server.index.errors import Conflict, Invalid, NotFound, Refused
 from kho.server.resources import Resources, open_resources
 
@@ -63,7 +64,9 @@ def run(flags: Flags, work: Callable[[Resources], Awaitable[T]]) -> T:
 
     async def opened() -> T:
         async with open_resources(config) as resources:
-            return await work(resources)
+            done = await work(resources)
+            await audit.flush(resources)
+            return done
 
     telemetry.configure("warning", "text", access=False)
     try:
