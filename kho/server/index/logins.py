@@ -28,7 +28,9 @@ from kho.server.policy.throttle import place_of
 from kho.server.resources import Resources
 
 WRONG: Final = "authentication required: wrong user name or password"
+GONE: Final = "authentication required: the account of this token is gone"
 REMEMBERED: Final = 10_000
+OWNER_SECONDS: Final = 60.0
 # Of one access token from one address the trail has one login in this time.
 NOTED_SECONDS: Final = 60.0
 
@@ -67,6 +69,13 @@ class _Noted:
         self.until: OrderedDict[tuple[int | None, str], float] = OrderedDict()
 
 
+class _Owners:
+    """Until when (monotonic) users of a directory are believed to be there."""
+
+    def __init__(self) -> None:
+        self.until: dict[str, float] = {}
+
+
 class _Attempt(NamedTuple):
     username: str  # as it was given
     account: str  # as accounts are called
@@ -86,6 +95,7 @@ async def authenticate(
     try:
         if credentials.looks_like(password):
             identity = await credentials.identify(resources, password, credentials.ACCESS_TOKENS)
+            await _check_owner(resources, identity)
             _note_token(resources, identity, address)
             return identity
         if workload.looks_like(password):
@@ -96,6 +106,22 @@ async def authenticate(
         _note_failure(resources, address, "failed")
         raise
     return await _by_password(resources, username, password, address)
+
+
+async def _check_owner(resources: Resources, identity: Identity) -> None:
+    """Raise Unauthorized for a token of who left the file or the directory.
+
+    The directory is asked once in a while only: a token must not cost it a search each time.
+    """
+    until = resources.memory.drawer(_Owners).until
+    if until.get(identity.subject, 0.0) > time.monotonic():
+        return
+    if not await still_there(resources, identity):
+        raise Unauthorized(GONE)
+    if identity.source == "ldap":
+        if len(until) >= REMEMBERED:
+            until.clear()
+        until[identity.subject] = time.monotonic() + OWNER_SECONDS
 
 
 async def still_there(resources: Resources, identity: Identity) -> bool:

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import ANY
 
 import bcrypt
 import pytest
@@ -283,6 +284,15 @@ async def test_an_embedded_account_hides_a_line_of_the_file(
     assert await refusal(found, "Alice", "of-the-file") == logins.WRONG
     assert await refusal(found, "alice", "päss wörd") == ""
     assert not await logins.still_there(found, Identity("user:alice", "htpasswd"))
+    token = await credentials.create(
+        found, kind="personal", subject="user:bob", name="t", details={"source": "htpasswd"}
+    )
+    assert await logins.authenticate(found, "bob", token, HERE) == bob._replace(
+        credential=ANY, details=ANY
+    )
+    write_lines(path, alice="of-the-file")
+    found.memory._kept.clear()  # the file is looked at once a second
+    assert await refusal(found, "bob", token) == logins.GONE
     await again.stop()
 
 
