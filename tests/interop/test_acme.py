@@ -52,11 +52,17 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acme]:
         "profiles": {"default": {"description": "default", "validityPeriod": 7776000}},
     }
     (home / "pebble.json").write_text(json.dumps({"pebble": config}))
-    names = [program("pebble-challtestsrv"), "-defaultIPv6", ""]
+    names: list[str | Path] = [program("pebble-challtestsrv"), "-defaultIPv6", ""]
     for kind in ("http01", "https01", "tlsalpn01", "doh"):
         names += [f"-{kind}", ""]
     names += ["-dnsserver", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{free_port()}"]
-    server = [program("pebble"), "-config", home / "pebble.json", "-dnsserver", f"127.0.0.1:{dns}"]
+    server: list[str | Path] = [
+        program("pebble"),
+        "-config",
+        home / "pebble.json",
+        "-dnsserver",
+        f"127.0.0.1:{dns}",
+    ]
     # Pebble waits a random while before it checks, and refuses one nonce of twenty, by default.
     calm = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PATH": "/usr/bin:/bin"}
     directory = f"https://localhost:{port}/dir"
@@ -107,7 +113,7 @@ class Operator:
             Path(sys.executable).with_name("khod"),
             self.home / f"khod.{time.monotonic_ns()}.log",
         )
-        command = [khod, "serve", "--config", self.home / "kho.toml", "--open"]
+        command: list[str | Path] = [khod, "serve", "--config", self.home / "kho.toml", "--open"]
         command += ["--data", self.home / "data", "--listen", f"127.0.0.1:{port}"]
         with daemon([*command, "--workers", "2"], log, lambda: b" ready at " in log.read_bytes()):
             yield log
