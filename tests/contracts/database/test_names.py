@@ -72,6 +72,7 @@ async def test_a_range_has_what_its_pattern_matches(filled: Database, limit: int
             repositories.page_between, low, high, expression, after, limit
         ):
             assert len(page) <= limit
+            assert not set(page) & set(seen)
             seen += page
             after = sort_key(page[-1])
         assert seen == expected, pattern
@@ -108,6 +109,7 @@ async def test_page_public(filled: Database) -> None:
     while page := await filled.read(
         repositories.page_public, sort_key(seen[-1]) if seen else None, 2
     ):
+        assert not set(page) & set(seen)
         seen += page
     assert seen == ["a", "a/b", "team/app", "z"]
 
