@@ -1,9 +1,10 @@
-"""Bad logins at once: each connection tries a wrong password, and again a second later.
+"""Bad logins: all connections try a wrong password at once, and each again about a second later.
 
 Half of them ask `/token`, half `/v2/`; a third name the user that exists, the others one each.
 """
 
 import json
+import random
 import select
 import socket
 import sys
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from bench.credentials import USER, basic
 
 READ_AT_ONCE = 16 * 1024
-PAUSE = 1.0
+# Seconds from an answer to the next try: far enough apart that the tries are spread after a while.
+PAUSES = (0.5, 1.5)
 POLL = 0.05
 
 
@@ -46,7 +48,7 @@ def intrude(host: str, port: int, count: int, seconds: float) -> dict[str, int]:
         for number, _ in poll.poll(POLL):
             one = intruders[number]
             answers[_status(one.opened)] += 1
-            one.waits, one.due = False, time.monotonic() + PAUSE
+            one.waits, one.due = False, time.monotonic() + random.uniform(*PAUSES)
     answers["unanswered"] = sum(one.waits for one in intruders.values())
     return dict(answers)
 

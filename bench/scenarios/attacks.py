@@ -1,6 +1,5 @@
 """Pulls while somebody else tries passwords."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,11 +8,9 @@ from bench.loaders import intruding
 from bench.scenarios import requests
 from bench.scenarios.scenario import Site, Stage
 
-SETTLE = 1.0
-
 
 def bad_logins(site: Site) -> Stage:
-    """The same GETs twice: in peace, and beside bad logins; the latency in peace is kept beside."""
+    """The same GETs twice: in peace, and beside bad logins, which begin soon after them."""
     peace = requests.manifest_by_tag(site)
 
     def stage(number: int) -> Callable[[], Work]:
@@ -21,9 +18,9 @@ def bad_logins(site: Site) -> Stage:
 
         def timed() -> Work:
             alone = drive()
-            seconds = SETTLE + site.settings.rate_seconds + SETTLE
-            with intruding(site.server.address, site.settings.intruders, seconds):
-                time.sleep(SETTLE)
+            with intruding(
+                site.server.address, site.settings.intruders, site.settings.rate_seconds
+            ):
                 beside = drive()
             return replace(beside, alone_p99=alone.p99)
 
