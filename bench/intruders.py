@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bench.credentials import USER, basic
@@ -32,14 +33,21 @@ class Intruder:
 
 def intrude(host: str, port: int, count: int, seconds: float) -> dict[str, int]:
     """Keep trying for so long; how many answers there were of each status."""
+    with ExitStack() as stack:
+        intruders = {}
+        for number in range(count):
+            opened = stack.enter_context(socket.create_connection((host, port)))
+            intruders[opened.fileno()] = Intruder(_request(host, port, number), opened)
+        poll = stack.enter_context(select.epoll())
+        for number in intruders:
+            poll.register(number, select.EPOLLIN)
+        answers = _exchange(poll, intruders, time.monotonic() + seconds)
+    answers["unanswered"] = sum(one.waits for one in intruders.values())
+    return dict(answers)
+
+
+def _exchange(poll: select.epoll, intruders: dict[int, Intruder], end: float) -> Counter[str]:
     answers: Counter[str] = Counter()
-    poll = select.epoll()
-    intruders = {}
-    for number in range(count):
-        one = Intruder(_request(host, port, number), socket.create_connection((host, port)))
-        intruders[one.opened.fileno()] = one
-        poll.register(one.opened.fileno(), select.EPOLLIN)
-    end = time.monotonic() + seconds
     while (now := time.monotonic()) < end:
         for one in intruders.values():
             if not one.waits and one.due <= now:
@@ -49,8 +57,7 @@ def intrude(host: str, port: int, count: int, seconds: float) -> dict[str, int]:
             one = intruders[number]
             answers[_status(one.opened)] += 1
             one.waits, one.due = False, time.monotonic() + random.uniform(*PAUSES)
-    answers["unanswered"] = sum(one.waits for one in intruders.values())
-    return dict(answers)
+    return answers
 
 
 def _request(host: str, port: int, number: int) -> bytes:

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     known = ", ".join(peer.name for peer in PEERS)
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="small sizes, under 2 minutes: shows that it works")
+    add("--quick", action="store_true", help="small sizes, about 2 minutes: shows that it works")
     add("--repeats", type=int, default=0, metavar="N", help="timed runs of each scenario and peer")
     add("--only", default="", metavar="KEYS", help="scenarios, comma between, * allowed")
     add("--peers", default="khod,distribution", metavar="NAMES", help=f"first is compared: {known}")
