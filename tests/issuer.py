@@ -5,7 +5,7 @@ import base64
 import gzip
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import jwt
@@ -13,7 +13,11 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 AUDIENCE = "https://registry.example"
-_CURVES = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+_CURVES: dict[str, Callable[[], ec.EllipticCurve]] = {
+    "ES256": ec.SECP256R1,
+    "ES384": ec.SECP384R1,
+    "ES512": ec.SECP521R1,
+}
 
 
 def make_key(algorithm: str) -> Any:
@@ -85,9 +89,9 @@ class Issuer:
 
     def jwk(self) -> dict[str, Any]:
         """The public key as the JWKS has it."""
-        algorithm = jwt.algorithms.get_default_algorithms()[self.algorithm]
+        algorithm: Any = jwt.algorithms.get_default_algorithms()[self.algorithm]
         public: dict[str, Any] = algorithm.to_jwk(self.key.public_key(), as_dict=True)
-        wanted = {
+        wanted: dict[str, Any] = {
             name: public[name] for name in ("kty", "n", "e", "crv", "x", "y") if name in public
         }
         return {**wanted, "kid": self.kid, "use": "sig", "alg": self.algorithm}

@@ -100,7 +100,8 @@ class Provider(Issuer):
     def pem(self) -> bytes:
         """The public key as a file would have it."""
         kinds = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        return self.key.public_key().public_bytes(*kinds)
+        pem: bytes = self.key.public_key().public_bytes(*kinds)
+        return pem
 
     def sign_as(self, algorithm: str, secret: bytes) -> None:
         """Sign with something that is no key of ours."""

@@ -112,7 +112,7 @@ async def test_B3_two_workers_that_begin_at_once_ask_once(
 ) -> None:
     async with another_worker(resources) as other:
         both = await asyncio.gather(outcome(resources, good(issuer)), outcome(other, good(issuer)))
-    assert both == ["robot:ci", "robot:ci"]
+    assert set(both) == {"robot:ci"}
     assert issuer.fetches == 1
 
 

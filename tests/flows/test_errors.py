@@ -51,7 +51,7 @@ async def test_paths_that_are_none(registry: Registry, target: str) -> None:
 
 def filled(template: str) -> str:
     """A path of the template."""
-    parts = {"name": "a/b", "digest": DIGEST, "reference": "1", "upload": UPLOAD}
+    parts = {"name": "a/b", "digest": DIGEST, "reference": "1", "upload": UPLOAD, "token": "t"}
     return template.format(**parts)
 
 

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -168,10 +168,15 @@ def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> Non
 
 @contextlib.contextmanager
 def serving(
-    data: Path, *, environ: dict[str, str] | None = None, **settings: object
+    data: Path,
+    *more: Mapping[str, object],
+    environ: dict[str, str] | None = None,
+    **settings: object,
 ) -> Iterator[Server]:
     """Start the small application on a free port with two workers, or with other `settings`."""
-    values = {"data": data, "listen": "127.0.0.1:0", "workers": 2, **settings}
+    values: dict[str, object] = {"data": data, "listen": "127.0.0.1:0", "workers": 2, **settings}
+    for one in more:
+        values |= one
     pairs = [f"{key}={value}" for key, value in values.items()]
     server = Server(
         sys.executable, "-m", "tests.server.serving", *pairs, data=data, environ=environ

@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGHUP
 from urllib.request import urlopen
@@ -15,6 +15,7 @@ import pytest
 import trustme
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from kho.server.cli import main
@@ -35,7 +36,7 @@ def pair(tmp_path: Path) -> Pair:
 @contextlib.contextmanager
 def secured(data: Path, pair: Pair, **more: object) -> Iterator[Server]:
     """A server that has said that it is ready, and a client that believes it."""
-    with serving(data, **pair.settings, **more) as server:
+    with serving(data, pair.settings, more) as server:
         server.context = pair.context()
         assert "ready at https://127.0.0.1:" in server.ready()
         yield server
@@ -88,8 +89,13 @@ def test_the_oldest_version_can_be_raised(data: Path, pair: Pair) -> None:
 )
 def test_keys_of_every_form(form: str, data: Path, pair: Pair) -> None:
     kind, _, written = form.partition(" ")
-    made = {"rsa": rsa_key, "ec": ec_key, "ec384": lambda: ec_key(ec.SECP384R1())}
-    key = made.get(kind, ed25519.Ed25519PrivateKey.generate)()
+    made: dict[str, Callable[[], CertificateIssuerPrivateKeyTypes]] = {
+        "rsa": rsa_key,
+        "ec": ec_key,
+        "ec384": lambda: ec_key(ec.SECP384R1()),
+        "ed25519": ed25519.Ed25519PrivateKey.generate,
+    }
+    key = made[kind]()
     old = written in {"pkcs1", "sec1"}
     pair.key.write_bytes(
         key_pem(key, PrivateFormat.TraditionalOpenSSL if old else PrivateFormat.PKCS8)
@@ -179,7 +185,7 @@ MISTAKES = {
 @pytest.mark.parametrize("text", MISTAKES)
 def test_one_line_says_what_is_wrong_with_a_file(text: str, data: Path, pair: Pair) -> None:
     MISTAKES[text](pair)
-    with serving(data, **pair.settings) as server:
+    with serving(data, pair.settings) as server:
         assert server.ended() == 1
         told = server.errors()
         assert told.startswith("khod: " + text.format(cert=pair.cert, key=pair.key))
@@ -221,7 +227,7 @@ def test_settings_that_need_each_other(given: list[str], text: str, data: Path, 
         "tls.client_auth": "required",
         "tls.http_listen": "127.0.0.1:0",
     }
-    with serving(data, **{key: all_of_them[key] for key in given}) as server:
+    with serving(data, {key: all_of_them[key] for key in given}) as server:
         assert server.ended() == 1
         assert server.errors().startswith(f"khod: {text}")
     assert not data.exists()
@@ -231,7 +237,7 @@ def test_what_only_granian_refuses_ends_the_server(data: Path, pair: Pair) -> No
     key = ec_key()
     pair.key.write_bytes(key_pem(key, PrivateFormat.PKCS8))
     pair.cert.write_bytes(self_signed(key, strange=True))
-    with serving(data, **pair.settings) as server:
+    with serving(data, pair.settings) as server:
         assert server.ended() == 1
         assert "UnsupportedCriticalExtension" in server.errors()
         assert server.events("ready") == []
@@ -239,7 +245,7 @@ def test_what_only_granian_refuses_ends_the_server(data: Path, pair: Pair) -> No
 
 def test_an_expired_certificate_is_served_and_told(data: Path, pair: Pair) -> None:
     pair.issue(expired=True)
-    with serving(data, **pair.settings) as server:
+    with serving(data, pair.settings) as server:
         server.ready()
         told = server.events("certificate has expired")
         assert [one["level"] for one in told] == ["warning"]

@@ -121,7 +121,7 @@ def test_links_that_are_swapped(data: Path, pair: Pair, tmp_path: Path) -> None:
     replace = as_kubernetes(pair, tmp_path)
     mounted = tmp_path / "mounted"
     paths = {"tls.cert": mounted / pair.cert.name, "tls.key": mounted / pair.key.name}
-    with serving(data, workers=1, **paths) as server:
+    with serving(data, paths, workers=1) as server:
         server.ready()
         for _ in range(2):
             all_show(server, replace())

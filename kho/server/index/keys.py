@@ -96,12 +96,11 @@ def make() -> tuple[str, str]:
 async def signing(resources: Resources) -> SigningKey:
     """The key that signs; made when there is none."""
     while True:
-        now = time.monotonic()
-        fit = [  # the newest first
-            key for key in (await _loaded(resources)).values() if key.until - now > BELIEVED_SECONDS
-        ]
+        loaded = await _loaded(resources)
+        now = time.monotonic()  # not before: a key that was just loaded may sign from now on
+        fit = [key for key in loaded.values() if key.until - now > BELIEVED_SECONDS]
         if fit:
-            return next((key for key in fit if key.since <= now), fit[-1])
+            return next((key for key in fit if key.since <= now), fit[-1])  # the newest first
         await ensure(resources)
         await _read(resources, resources.memory.drawer(_Ring))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kho.server.database import audit
-from kho.server.database.audit import AuditRow, Event, Filter
+from kho.server.database.audit import Event, Filter
 from kho.server.database.engine import Database
 from kho.server.database.redaction import DETAILS_CHARACTERS, clean, clean_details
 
@@ -47,9 +47,9 @@ async def test_an_event_is_read_as_it_was_recorded(database: Database) -> None:
     await database.write(audit.record, event)
     (row,) = await database.read(audit.find, Filter(), 0, 10)
     assert before <= row.at <= await database.read(audit.now)
-    assert row == AuditRow(
-        row.id, row.at, *event_values(replace(event, details=None))[:-1], row.details
-    )
+    where = (row.repository, row.target, row.address, row.request_id)
+    values = (row.action, row.outcome, row.actor, *where, row.count)
+    assert values == event_values(event)[:-1]
     assert row.details is not None
     assert row.details.isascii()
     assert json.loads(row.details) == {**details, "name": "Nguyễn\\n"}

@@ -33,7 +33,7 @@ def test_init_makes_what_serves(tmp_path: Path) -> None:
     for line in ("/etc/docker/certs.d/kho.lan:5000/ca.crt", "hosts.toml", "update-ca-certificates"):
         assert line in told
     more = {"tls.cert": folder / "server.crt", "tls.key": folder / "server.key"}
-    with serving(tmp_path / "data", workers=1, **more) as server:
+    with serving(tmp_path / "data", more, workers=1) as server:
         server.ready()
         server.context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
         server.context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -48,9 +48,9 @@ def test_openssl_agrees(name: str, accepted: bool, tmp_path: Path) -> None:
     folder = tmp_path / "tls"
     made(folder, "kho.lan", "*.team.example", "192.0.2.7")
     check = "-verify_ip" if name[0].isdigit() else "-verify_hostname"
-    command = ["openssl", "verify", "-x509_strict", "-CAfile", folder / "ca.crt", check, name]
+    command = ["openssl", "verify", "-x509_strict", "-CAfile", str(folder / "ca.crt"), check, name]
     ended = subprocess.run(
-        [*command, folder / "server.crt"], capture_output=True, check=False, timeout=60
+        [*command, str(folder / "server.crt")], capture_output=True, check=False, timeout=60
     )
     assert (ended.returncode == 0) is accepted, ended.stderr
 

@@ -22,6 +22,7 @@ from kho.oci.errors import Unauthorized, Unavailable
 from kho.oci.scope import Scope
 from kho.server.config import load
 from kho.server.index import external
+from kho.server.index.jwk import algorithms_of
 from kho.server.policy.identity import Claims
 from kho.server.resources import Memory, Resources
 from tests.issuer import make_key, signed
@@ -354,5 +355,5 @@ def test_wrong_settings_are_told(made: Made, tmp_path: Path) -> None:
 
 def test_an_elliptic_key_fits_one_algorithm() -> None:
     for curve, algorithm in ((ec.SECP256R1(), "ES256"), (ec.SECP384R1(), "ES384")):
-        assert external.algorithms_of(ec.generate_private_key(curve).public_key()) == (algorithm,)
-    assert external.algorithms_of(ec.generate_private_key(ec.SECP256K1()).public_key()) == ()
+        assert algorithms_of(ec.generate_private_key(curve).public_key()) == (algorithm,)
+    assert algorithms_of(ec.generate_private_key(ec.SECP256K1()).public_key()) == ()
