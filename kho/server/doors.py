@@ -11,7 +11,10 @@ import asyncio
 from typing import NamedTuple
 
 from kho.server.config import Config
-from kho.server.index import access, external, keys, ldap, setup
+from kho.server.index.browser import setup
+from kho.server.index.rights import access
+from kho.server.index.sources import ldap
+from kho.server.index.tokens import external, keys
 from kho.server.resources import Resources, open_resources
 
 

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
 from kho.oci.scope import Scope
-from kho.server.index import keys, tokens
-from kho.server.index.keys import SigningKey
+from kho.server.index.tokens import bearer as tokens
+from kho.server.index.tokens import keys
+from kho.server.index.tokens.keys import SigningKey
 from kho.server.resources import Resources
 
 Json = dict[str, Any]

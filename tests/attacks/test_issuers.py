@@ -18,7 +18,7 @@ from kho.oci.errors import Unauthorized, Unavailable
 from kho.server.database import issuer_keys, robots
 from kho.server.database.engine import Database
 from kho.server.database.open import open_database
-from kho.server.index import issuers, trust, workload
+from kho.server.index.workloads import issuers, trust, workload
 from kho.server.policy.trust import Rule
 from kho.server.policy.trust_presets import github
 from kho.server.resources import Memory, Resources

@@ -17,8 +17,9 @@ import pytest
 from kho.oci.errors import TooManyRequests, Unauthorized
 from kho.server.database import accounts, grants
 from kho.server.database.engine import Transaction
-from kho.server.index import logins, passwords
-from kho.server.index.passwords import Cost, Line
+from kho.server.index import logins
+from kho.server.index.sources import passwords
+from kho.server.index.sources.passwords import Cost, Line
 from kho.server.policy.identity import Identity
 from kho.server.policy.throttle import ACCOUNT, PAIR
 from kho.server.resources import Resources

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 from kho.server import telemetry
-from kho.server.index import accounts, audit
+from kho.server.index import audit
+from kho.server.index.people import accounts
 from tests.flows.client import Answer
 from tests.flows.people import Field, People, basic, bearer
 from tests.flows.registry import Registry

@@ -13,7 +13,8 @@ from joserfc.jwk import KeySet
 
 from kho.oci.errors import Unauthorized
 from kho.server.database import accounts
-from kho.server.index import keys, tokens
+from kho.server.index.tokens import bearer as tokens
+from kho.server.index.tokens import keys
 from kho.server.resources import Resources
 from tests.attacks.forge import ABSENT, forge
 from tests.attacks.forgeries import forgeries, kids, own_keys

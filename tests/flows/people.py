@@ -3,7 +3,7 @@
 from base64 import b64encode
 
 from kho.server.database import accounts, grants, repositories, robots
-from kho.server.index import credentials
+from kho.server.index.tokens import credentials
 from kho.server.policy.access import Allowance, parse_actions
 from kho.server.resources import Resources
 from tests.flows.client import Answer

@@ -11,8 +11,9 @@ from kho.server.database.audit import Filter
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import credentials as table
 from kho.server.database.statement import Statement
-from kho.server.index import devices, passwords
 from kho.server.index.audit import flush
+from kho.server.index.browser import devices
+from kho.server.index.sources import passwords
 from tests.flows.browser import Browser
 from tests.flows.client import Answer
 from tests.flows.databases import on_both_databases

@@ -7,8 +7,8 @@ import pytest
 
 from kho.server.database import accounts, audit, groups
 from kho.server.database.audit import Filter
-from kho.server.index import oidc
 from kho.server.index.audit import flush
+from kho.server.index.browser import oidc
 from tests.flows.browser import Browser
 from tests.flows.databases import on_both_databases
 from tests.flows.people import resources_of

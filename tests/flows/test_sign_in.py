@@ -10,9 +10,11 @@ import pytest
 from kho.oci.errors import Unauthorized
 from kho.server.database import accounts, audit
 from kho.server.database.audit import Filter
-from kho.server.index import credentials, passwords, sessions, setup
 from kho.server.index.audit import flush
+from kho.server.index.browser import sessions, setup
 from kho.server.index.errors import Conflict
+from kho.server.index.sources import passwords
+from kho.server.index.tokens import credentials
 from tests.flows.browser import Browser
 from tests.flows.databases import on_both_databases
 from tests.flows.people import basic, resources_of

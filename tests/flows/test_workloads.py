@@ -10,7 +10,7 @@ import pytest
 from kho.server.database import audit, grants, robots, trust_rules
 from kho.server.database.audit import Filter
 from kho.server.index import audit as trail
-from kho.server.index import trust
+from kho.server.index.workloads import trust
 from kho.server.policy.trust import Rule
 from kho.server.policy.trust_presets import github
 from kho.server.resources import Resources

@@ -15,10 +15,7 @@ _SLOW_PAUSE = 0.2
 
 
 class Gate:
-    """A TCP proxy on loopback. What goes up is slowed down after `free` bytes in all.
-
-    `asked` holds what was sent upwards after the gate was opened, to see requests of plain HTTP.
-    """
+    """A TCP proxy on loopback. What goes up is slowed down after `free` bytes in all."""
 
     def __init__(self, port: int, free: int) -> None:
         self._target, self._left = port, free
@@ -26,7 +23,6 @@ class Gate:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self.port: int = self._listener.getsockname()[1]
-        self.asked = bytearray()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -75,8 +71,6 @@ class Gate:
     def _next(self, data: bytes) -> bytes:
         """As much of it as may pass now."""
         if self._opened.is_set():
-            with self._lock:
-                self.asked += data
             return data
         with self._lock:
             free, self._left = self._left, max(0, self._left - len(data))

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from .access_log import Entry
 from .gate import Gate
 from .guarded import Guarded, guarded
+from .processes import Outcome
 from .signing_in import Client
 from .small_images import SmallImage, small_image
 
@@ -18,7 +21,7 @@ from .small_images import SmallImage, small_image
 _BY_THE_CLOCK = ("docker", "podman", "skopeo", "regctl")
 _BY_REFUSAL = ("containerd", "crane", "oras")
 _TOKEN_SECONDS = 60  # the least that the setting allows, and that clients believe
-_SIZE = 3 * 1024 * 1024
+_SIZE = 4 * 1024 * 1024
 _FREE = 512 * 1024
 # A worker looks once a second whether keys have changed.
 _SEEN = 1.5
@@ -33,11 +36,16 @@ def large(tmp_path: Path) -> SmallImage:
 
 
 @pytest.fixture
-def brief(tmp_path: Path) -> Iterator[Guarded]:
-    """A server whose tokens are good for a minute."""
+def brief(tmp_path: Path) -> Iterator[tuple[Guarded, ...]]:
+    """Two servers whose tokens are good for a minute: over plain HTTP, and over TLS."""
     settings = {"KHO_AUTH_TOKEN_SECONDS": str(_TOKEN_SECONDS)}
-    with guarded(tmp_path / "brief", people=["willa"], settings=settings) as door:
-        yield door
+    with ExitStack() as stack:
+        yield tuple(
+            stack.enter_context(
+                guarded(tmp_path / name, tls=tls, people=["willa"], settings=settings)
+            )
+            for name, tls in (("http", False), ("tls", True))
+        )
 
 
 @pytest.mark.parametrize("line", ["http", "tls"])
@@ -62,12 +70,14 @@ def test_push_goes_on_when_its_token_is_refused(
         gate.open()
         pushing.result().must_succeed()
     assert door.digest(repository, "1") == large.digest
-    _assert_renewed(door.server.log.since(mark), repository)
+    story = _story(door.server.log.since(mark), repository)
+    assert story[0] == "refused", story
+    assert "pushed" in story[story.index("token") :], story
 
 
-def _assert_renewed(entries: list[Entry], repository: str) -> None:
-    """First a refusal, then a new token, then the manifest."""
-    story = [
+def _story(entries: list[Entry], repository: str) -> list[str]:
+    """What happened: a refusal, a new token, a manifest."""
+    return [
         kind
         for entry in entries
         for kind, happened in (
@@ -77,31 +87,42 @@ def _assert_renewed(entries: list[Entry], repository: str) -> None:
         )
         if happened
     ]
-    assert story[:1] == ["refused"], entries
-    assert "pushed" in story[story.index("token") :], entries
 
 
 def test_pushes_go_on_when_their_tokens_run_out(
-    brief: Guarded, tmp_path: Path, new_client: NewClient
+    brief: tuple[Guarded, ...], tmp_path: Path, new_client: NewClient
 ) -> None:
-    """All at once, since a minute has to pass."""
+    """All at once, since a minute has to pass; then one after another, to see what each asks."""
     with ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor())
-        gates = {
-            name: stack.enter_context(Gate(brief.server.port, _FREE)) for name in _BY_THE_CLOCK
-        }
-        pushing = {}
-        for name, gate in gates.items():
-            client = new_client(name, brief.at(gate.port))
+        threads = stack.enter_context(ThreadPoolExecutor(len(brief) * len(_BY_THE_CLOCK)))
+        begun: list[_Push] = []
+        for number, (door, name) in enumerate(product(brief, _BY_THE_CLOCK)):
+            gate = stack.enter_context(Gate(door.server.port, _FREE))
+            client = new_client(name, door.at(gate.port))
             client.login("willa").must_succeed()
-            image = small_image(tmp_path / f"image-{name}", _SIZE)
-            pushing[name] = threads.submit(client.push, image, f"{name}/expired")
-            assert gate.wait_until_slow(60), pushing[name]
+            image = small_image(tmp_path / f"image-{number}", _SIZE)
+            ending = threads.submit(client.push, image, f"{name}/expired")
+            assert gate.wait_until_slow(60), ending
+            begun.append(_Push(f"{name}/expired", door, gate, ending))
         time.sleep(_TOKEN_SECONDS + 2)
-        for name, gate in gates.items():
-            assert not pushing[name].done(), pushing[name].result()
-            gate.open()
-        for name, pushed in pushing.items():
-            pushed.result().must_succeed()
-            assert brief.digest(f"{name}/expired", "1")
-            assert b"/token" in gates[name].asked, f"{name} asked for no new token"
+        for push in begun:
+            push.goes_on()
+
+
+class _Push(NamedTuple):
+    """A push that waits on a slow line."""
+
+    repository: str
+    door: Guarded
+    gate: Gate
+    ending: Future[Outcome]
+
+    def goes_on(self) -> None:
+        """It ends well, and has fetched a token on its way."""
+        log = self.door.server.log
+        assert not self.ending.done(), self.ending.result()
+        mark = log.mark()
+        self.gate.open()
+        self.ending.result().must_succeed()
+        story = _story(log.since(mark), self.repository)
+        assert "pushed" in story[story.index("token") :], story

@@ -8,7 +8,7 @@ import click
 
 from kho.oci.errors import NameInvalid
 from kho.server.commands.operator import as_json, fail, operation, run
-from kho.server.index.explain import explain
+from kho.server.index.rights.explain import explain
 
 _DENIED: Final = 4
 

@@ -9,7 +9,7 @@ from kho.oci.reference import parse_name
 from kho.server.commands.audit import iso
 from kho.server.commands.operator import OPERATOR, Command, as_json, fail, operation, run, show
 from kho.server.database.grants import GrantRow
-from kho.server.index import grants
+from kho.server.index.rights import grants
 from kho.server.resources import Resources
 
 _COLUMNS: Final = ("subject", "role", "pattern", "created_by", "created_at")

@@ -6,7 +6,7 @@ import click
 
 from kho.server.commands.audit import iso
 from kho.server.commands.operator import OPERATOR, as_json, operation, run, show
-from kho.server.index import groups
+from kho.server.index.people import groups
 
 
 @click.group("groups")

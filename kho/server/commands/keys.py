@@ -4,8 +4,8 @@ import click
 
 from kho.server.commands.audit import iso
 from kho.server.commands.operator import OPERATOR, as_json, operation, run, show
-from kho.server.index import keys
-from kho.server.index.keys import ListedKey
+from kho.server.index.tokens import keys
+from kho.server.index.tokens.keys import ListedKey
 
 _COLUMNS = ("kid", "algorithm", "use", "created_at", "retires_at")
 

@@ -8,7 +8,7 @@ import click
 from kho.server.commands.audit import iso
 from kho.server.commands.operator import OPERATOR, as_json, fail, operation, run, show
 from kho.server.database.repositories import RepositoryRow
-from kho.server.index import repositories
+from kho.server.index.rights import repositories
 
 _RIGHTS: Final = ("subject", "role", "actions", "because")
 

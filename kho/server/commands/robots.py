@@ -8,7 +8,7 @@ from kho.server.commands.audit import iso
 from kho.server.commands.notices import say_first
 from kho.server.commands.operator import OPERATOR, as_json, fail, operation, run, show
 from kho.server.database.robots import RobotRow
-from kho.server.index import robots
+from kho.server.index.people import robots
 
 _COLUMNS = ("name", "description", "disabled", "created_at")
 

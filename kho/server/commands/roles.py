@@ -5,7 +5,7 @@ import json
 import click
 
 from kho.server.commands.operator import OPERATOR, as_json, operation, run, show
-from kho.server.index import roles
+from kho.server.index.rights import roles
 from kho.server.policy.access import ON_REPOSITORIES
 
 

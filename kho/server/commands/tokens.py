@@ -7,9 +7,9 @@ import click
 
 from kho.server.commands.audit import iso
 from kho.server.commands.operator import OPERATOR, Command, as_json, fail, operation, run, show
-from kho.server.index import access_tokens
-from kho.server.index.access_tokens import LIFETIMES, AccessToken
 from kho.server.index.errors import Invalid
+from kho.server.index.tokens import access_tokens
+from kho.server.index.tokens.access_tokens import LIFETIMES, AccessToken
 from kho.server.policy.access import PUSHING, Allowance
 from kho.server.resources import Resources
 

@@ -18,7 +18,7 @@ from kho.server.commands.operator import (
     show,
 )
 from kho.server.database.trust_rules import TrustRow
-from kho.server.index import trust
+from kho.server.index.workloads import trust
 from kho.server.policy import trust_presets
 from kho.server.policy.trust import Rule
 

@@ -10,8 +10,8 @@ from kho.server.commands.audit import iso
 from kho.server.commands.notices import say_first
 from kho.server.commands.operator import OPERATOR, as_json, fail, operation, run, show
 from kho.server.database.accounts import AccountRow
-from kho.server.index import accounts
-from kho.server.index.accounts import Change, Known
+from kho.server.index.people import accounts
+from kho.server.index.people.accounts import Change, Known
 
 _COLUMNS: Final = ("name", "source", "admin", "disabled", "email", "created_at", "last_login_at")
 

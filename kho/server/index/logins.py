@@ -21,8 +21,11 @@ from typing import Final, NamedTuple
 from kho.oci.errors import RegistryError, TooManyRequests, Unauthorized
 from kho.server.database import accounts, groups
 from kho.server.database.accounts import AccountRow
-from kho.server.index import audit, credentials, htpasswd, ldap, passwords, throttle, workload
+from kho.server.index import audit, throttle
+from kho.server.index.sources import htpasswd, ldap, passwords
 from kho.server.index.throttle import Admission
+from kho.server.index.tokens import credentials
+from kho.server.index.workloads import workload
 from kho.server.policy.identity import Identity
 from kho.server.policy.throttle import place_of
 from kho.server.resources import Resources

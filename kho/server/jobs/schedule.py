@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kho.server.index import audit, credentials, keys, throttle
+from kho.server.index import audit, throttle
+from kho.server.index.tokens import credentials, keys
 from kho.server.registry import uploads
 from kho.server.resources import Resources
 

@@ -17,8 +17,11 @@ from kho.oci.challenge import basic_challenge, bearer_challenge
 from kho.oci.errors import Denied, NameInvalid, RegistryError, Unauthorized
 from kho.oci.reference import parse_name
 from kho.oci.scope import Scope
-from kho.server.index import access, audit, credentials, external, logins, tokens
+from kho.server.index import audit, logins
 from kho.server.index.audit import Event
+from kho.server.index.rights import access
+from kho.server.index.tokens import bearer as tokens
+from kho.server.index.tokens import credentials, external
 from kho.server.policy.access import (
     ANYONE,
     EVERYTHING,

@@ -4,9 +4,9 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from kho.server.index import devices, rates
-from kho.server.index.devices import Pending
-from kho.server.index.sessions import From
+from kho.server.index.browser import devices, rates
+from kho.server.index.browser.devices import Pending
+from kho.server.index.browser.sessions import From
 from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.address import base_url

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kho.oci.errors import RegistryError, Unauthorized
-from kho.server.index import setup
+from kho.server.index.browser import setup
 from kho.server.index.errors import Refused
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources

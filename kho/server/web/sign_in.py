@@ -4,7 +4,10 @@ from typing import Final
 from urllib.parse import quote
 
 from kho.oci.errors import RegistryError, RouteUnknown, TooManyRequests, Unauthorized
-from kho.server.index import credentials, logins, oidc, rates, sessions, workload
+from kho.server.index import logins
+from kho.server.index.browser import oidc, rates, sessions
+from kho.server.index.tokens import credentials
+from kho.server.index.workloads import workload
 from kho.server.policy.access import Action, allowed
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources

@@ -18,8 +18,13 @@ from kho.oci.errors import (
     Unauthorized,
 )
 from kho.oci.scope import Scope, parse_scopes
-from kho.server.index import access, audit, credentials, devices, keys, logins, tokens, workload
+from kho.server.index import audit, logins
 from kho.server.index.audit import Event
+from kho.server.index.browser import devices
+from kho.server.index.rights import access
+from kho.server.index.tokens import bearer as tokens
+from kho.server.index.tokens import credentials, keys
+from kho.server.index.workloads import workload
 from kho.server.policy.access import ANYONE
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources

@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from kho.oci.errors import Denied, RegistryError, SizeInvalid
-from kho.server.index import sessions
-from kho.server.index.sessions import From, Visitor
+from kho.server.index.browser import sessions
+from kho.server.index.browser.sessions import From, Visitor
 from kho.server.resources import Resources
 from kho.server.web.address import base_url
 from kho.server.web.pages import Html, fill, joined, page, problem

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from kho.server.cli import main
 from kho.server.config import load
-from kho.server.index import keys
+from kho.server.index.tokens import keys
 from kho.server.resources import open_resources
 from tests.flows.databases import on_both_databases
 

@@ -16,9 +16,9 @@ from kho.server.commands.tokens import lifetime
 from kho.server.config import load
 from kho.server.database import accounts
 from kho.server.database import credentials as rows
-from kho.server.index import credentials
-from kho.server.index.access_tokens import parse_ceiling
 from kho.server.index.errors import Invalid
+from kho.server.index.tokens import credentials
+from kho.server.index.tokens.access_tokens import parse_ceiling
 from kho.server.policy.access import ON_REPOSITORIES, PUSHING, Action
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources, open_resources

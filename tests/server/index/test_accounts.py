@@ -12,9 +12,11 @@ from kho.server.database import accounts as rows
 from kho.server.database import audit, revisions
 from kho.server.database.audit import Filter
 from kho.server.database.engine import Transaction
-from kho.server.index import accounts, credentials, grants, groups, robots
-from kho.server.index.accounts import Change
 from kho.server.index.errors import Conflict, Invalid, NotFound
+from kho.server.index.people import accounts, groups, robots
+from kho.server.index.people.accounts import Change
+from kho.server.index.rights import grants
+from kho.server.index.tokens import credentials
 from kho.server.resources import Resources, open_resources
 from tests.flows.databases import on_both_databases
 

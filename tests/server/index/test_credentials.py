@@ -15,9 +15,9 @@ from kho.oci.errors import Unauthorized
 from kho.server.database import audit, revisions
 from kho.server.database import credentials as rows
 from kho.server.database.engine import Database, Statement, Transaction
-from kho.server.index import credentials
-from kho.server.index.credentials import PREFIXES
 from kho.server.index.errors import Conflict
+from kho.server.index.tokens import credentials
+from kho.server.index.tokens.credentials import PREFIXES
 from kho.server.policy.access import Action, Allowance
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources

@@ -21,8 +21,8 @@ from cryptography.x509.oid import NameOID
 from kho.oci.errors import Unauthorized, Unavailable
 from kho.oci.scope import Scope
 from kho.server.config import load
-from kho.server.index import external
-from kho.server.index.jwk import algorithms_of
+from kho.server.index.jose.jwk import algorithms_of
+from kho.server.index.tokens import external
 from kho.server.policy.identity import Claims
 from kho.server.resources import Memory, Resources
 from tests.issuer import make_key, signed

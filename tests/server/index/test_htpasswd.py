@@ -11,7 +11,8 @@ import pytest
 
 from kho.oci.errors import Unauthorized
 from kho.server import telemetry
-from kho.server.index import htpasswd, logins
+from kho.server.index import logins
+from kho.server.index.sources import htpasswd
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources
 from tests.flows.registry import Registry

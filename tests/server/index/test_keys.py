@@ -13,8 +13,9 @@ from joserfc.jwk import ECKey
 from kho.oci.errors import Unauthorized
 from kho.server.database import audit, revisions, signing_keys
 from kho.server.database.engine import Transaction
-from kho.server.index import keys, tokens
-from kho.server.index.tokens import Issued
+from kho.server.index.tokens import bearer as tokens
+from kho.server.index.tokens import keys
+from kho.server.index.tokens.bearer import Issued
 from kho.server.resources import Memory, Resources
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry

@@ -16,7 +16,8 @@ import trustme
 from kho.oci.errors import TooManyRequests, Unauthorized, Unavailable
 from kho.server.config import Config, load
 from kho.server.database import accounts, groups
-from kho.server.index import ldap, logins
+from kho.server.index import logins
+from kho.server.index.sources import ldap
 from kho.server.policy.identity import Identity
 from kho.server.resources import Memory, Resources
 from tests.flows.registry import Registry

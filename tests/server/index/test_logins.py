@@ -15,8 +15,10 @@ from kho.server.database import accounts, audit, schema
 from kho.server.database.engine import Transaction
 from kho.server.database.statement import Statement
 from kho.server.index import audit as trail
-from kho.server.index import credentials, htpasswd, logins, passwords, throttle
-from kho.server.index.passwords import Cost, Line
+from kho.server.index import logins, throttle
+from kho.server.index.sources import htpasswd, passwords
+from kho.server.index.sources.passwords import Cost, Line
+from kho.server.index.tokens import credentials
 from kho.server.policy.access import Action, Allowance
 from kho.server.policy.identity import Identity
 from kho.server.policy.throttle import PAIR

@@ -11,9 +11,9 @@ import bcrypt
 import pytest
 
 from kho.oci.errors import TooManyRequests
-from kho.server.index import passwords
 from kho.server.index.errors import Invalid
-from kho.server.index.passwords import Cost, Line
+from kho.server.index.sources import passwords
+from kho.server.index.sources.passwords import Cost, Line
 from kho.server.resources import Memory, Resources
 from tests.flows.registry import Registry
 

@@ -16,8 +16,9 @@ from kho.server.database.audit import Filter
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import trust_rules
 from kho.server.database.statement import Statement
-from kho.server.index import accounts, grants, groups, repositories, robots, roles
 from kho.server.index.errors import Conflict, Invalid, NotFound
+from kho.server.index.people import accounts, groups, robots
+from kho.server.index.rights import grants, repositories, roles
 from kho.server.policy.access import ON_REPOSITORIES, ROLES
 from kho.server.resources import Resources, open_resources
 from tests.flows.databases import on_both_databases

@@ -12,7 +12,8 @@ from joserfc.jwk import KeySet
 
 from kho.oci.errors import InvalidRequest, Unauthorized
 from kho.oci.scope import Scope, parse_scopes
-from kho.server.index import keys, tokens
+from kho.server.index.tokens import bearer as tokens
+from kho.server.index.tokens import keys
 from kho.server.resources import Resources
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry

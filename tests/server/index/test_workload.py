@@ -12,8 +12,9 @@ from kho.oci.errors import Unauthorized, Unavailable
 from kho.server.database import audit as audit_rows
 from kho.server.database import robots
 from kho.server.database.audit import Filter
-from kho.server.index import audit, trust, workload
+from kho.server.index import audit
 from kho.server.index.errors import Conflict, Invalid, NotFound
+from kho.server.index.workloads import trust, workload
 from kho.server.policy import trust_presets
 from kho.server.policy.trust import Conditions, Rule
 from kho.server.resources import Memory, Resources

@@ -6,7 +6,7 @@ from kho.oci.digest import HEX_LENGTH, Digest, parse_digest
 from kho.oci.errors import DigestInvalid, NameInvalid
 from kho.oci.ranges import parse_chunk, upload_range
 from kho.oci.reference import parse_name
-from kho.server.index import access
+from kho.server.index.rights import access
 from kho.server.policy.access import Action
 from kho.server.registry import blobs, uploads
 from kho.server.registry.uploads import Body, UploadRow

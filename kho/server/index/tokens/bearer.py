@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from kho.oci.errors import InvalidRequest, Unauthorized
 from kho.oci.scope import Scope
 from kho.server.config import Config
-from kho.server.index import keys
-from kho.server.index.jws import Jws, Key, Untrusted, check_signature, check_times, parse
+from kho.server.index.jose.jws import Jws, Key, Untrusted, check_signature, check_times, parse
+from kho.server.index.tokens import keys
 from kho.server.policy.identity import Claims
 from kho.server.resources import Resources
 

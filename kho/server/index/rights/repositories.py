@@ -10,8 +10,8 @@ from kho.server.database import repositories as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.repositories import RepositoryRow
-from kho.server.index import grants, roles
 from kho.server.index.errors import Invalid, NotFound
+from kho.server.index.rights import grants, roles
 from kho.server.policy.access import EVERYTHING
 from kho.server.resources import Resources
 

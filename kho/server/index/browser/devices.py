@@ -13,9 +13,10 @@ from kho.server.database import credentials as rows
 from kho.server.database import sign_ins
 from kho.server.database.credentials import CredentialRow
 from kho.server.database.engine import Transaction
-from kho.server.index import access, credentials
 from kho.server.index.audit import Event, note
-from kho.server.index.sessions import From, Visitor
+from kho.server.index.browser.sessions import From, Visitor
+from kho.server.index.rights import access
+from kho.server.index.tokens import credentials
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources
 

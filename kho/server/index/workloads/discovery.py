@@ -121,7 +121,7 @@ async def _get(session: "ClientSession", url: str) -> bytes:
 
 def _checked(content: bytes) -> str:
     """The text of a JWKS that has a key at least. Raises FetchFailed."""
-    from kho.server.index.jwk import keys_of  # noqa: PLC0415
+    from kho.server.index.jose.jwk import keys_of  # noqa: PLC0415
 
     try:
         keys = keys_of(parse_object(content), rsa=("RS256",))

@@ -7,8 +7,9 @@ from kho.server.database import accounts, audit, sign_ins
 from kho.server.database import credentials as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
-from kho.server.index import credentials, passwords
 from kho.server.index.errors import Conflict, Invalid
+from kho.server.index.sources import passwords
+from kho.server.index.tokens import credentials
 from kho.server.policy.names import ALLOWED_TEXT, is_name
 from kho.server.resources import Resources
 

@@ -21,7 +21,14 @@ from kho.oci.errors import TooManyRequests, Unavailable
 from kho.server import telemetry
 from kho.server.config import Config
 from kho.server.identity_settings import LdapSettings
-from kho.server.index.directory import PLACEHOLDER, Line, Session, Trouble, context_of, filled
+from kho.server.index.sources.directory import (
+    PLACEHOLDER,
+    Line,
+    Session,
+    Trouble,
+    context_of,
+    filled,
+)
 from kho.server.resources import Resources
 
 WHOLE_SECONDS: Final = 10.0

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from kho.server.index.jws import Untrusted
+from kho.server.index.jose.jws import Untrusted
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

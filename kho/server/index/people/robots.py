@@ -7,9 +7,9 @@ from kho.server.database import robots as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.robots import RobotRow
-from kho.server.index.accounts import nobody_yet
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.names import check_name
+from kho.server.index.people.accounts import nobody_yet
+from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
 
 PAGE: Final = 500

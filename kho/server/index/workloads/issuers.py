@@ -18,10 +18,10 @@ from kho.oci.strict_json import parse_object
 from kho.server import telemetry
 from kho.server.database import issuer_keys
 from kho.server.database.issuer_keys import KeysRow
-from kho.server.index import discovery
-from kho.server.index.discovery import FetchFailed
-from kho.server.index.jwk import keys_of
-from kho.server.index.jws import Jws, Key, Untrusted
+from kho.server.index.jose.jwk import keys_of
+from kho.server.index.jose.jws import Jws, Key, Untrusted
+from kho.server.index.workloads import discovery
+from kho.server.index.workloads.discovery import FetchFailed
 from kho.server.resources import Resources
 
 # How long a fetch by another worker may be under way.

@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 
 from kho.oci.errors import Unauthorized
 from kho.server.database import accounts
-from kho.server.index import access, credentials, logins
+from kho.server.index import logins
 from kho.server.index.audit import Event, note
+from kho.server.index.rights import access
+from kho.server.index.tokens import credentials
 from kho.server.policy.access import Principal
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources

@@ -14,7 +14,7 @@ import time
 from typing import Final, NamedTuple
 
 from kho.server import telemetry
-from kho.server.index.passwords import bcrypt_cost
+from kho.server.index.sources.passwords import bcrypt_cost
 from kho.server.resources import Resources
 
 LOOK_SECONDS: Final = 1.0

@@ -8,10 +8,11 @@ from kho.server.database import accounts, robots
 from kho.server.database import credentials as rows
 from kho.server.database.credentials import CredentialRow, NewCredential
 from kho.server.database.engine import Transaction
-from kho.server.index import credentials, htpasswd
-from kho.server.index.credentials import ACCESS_TOKENS
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.names import check_name, check_subject
+from kho.server.index.people.names import check_name, check_subject
+from kho.server.index.sources import htpasswd
+from kho.server.index.tokens import credentials
+from kho.server.index.tokens.credentials import ACCESS_TOKENS
 from kho.server.policy.access import (
     ON_REPOSITORIES,
     PUSHING,

@@ -13,9 +13,9 @@ from kho.server.database import grants as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.grants import GrantRow
-from kho.server.index.accounts import users_come_from_elsewhere
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.names import check_subject
+from kho.server.index.people.accounts import users_come_from_elsewhere
+from kho.server.index.people.names import check_subject
 from kho.server.policy.access import ANONYMOUS, ROLES
 from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources

@@ -21,10 +21,14 @@ from kho.server.database import credentials as rows
 from kho.server.database.credentials import NewCredential
 from kho.server.database.engine import Transaction
 from kho.server.identity_settings import OidcSettings
-from kho.server.index import credentials, htpasswd, issuers, jws, ldap, oidc_provider
 from kho.server.index.audit import Event, note
-from kho.server.index.oidc_provider import Provider
-from kho.server.index.sessions import From
+from kho.server.index.browser import oidc_provider
+from kho.server.index.browser.oidc_provider import Provider
+from kho.server.index.browser.sessions import From
+from kho.server.index.jose import jws
+from kho.server.index.sources import htpasswd, ldap
+from kho.server.index.tokens import credentials
+from kho.server.index.workloads import issuers
 from kho.server.policy.identity import Identity
 from kho.server.policy.names import is_name
 from kho.server.resources import Resources

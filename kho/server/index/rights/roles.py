@@ -8,7 +8,7 @@ from kho.server.database import roles as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.names import check_name
+from kho.server.index.people.names import check_name
 from kho.server.policy.access import ON_REPOSITORIES, ROLES, Action, parse_actions
 from kho.server.resources import Resources
 

@@ -10,7 +10,7 @@ from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.grants import GrantRow
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.names import check_name
+from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
 
 LOCAL: Final = "local"
@@ -66,7 +66,7 @@ async def add(
     email: str | None = None,
 ) -> bool:
     """Create an account; True when there was nobody before. Raises Invalid, Conflict."""
-    from kho.server.index.passwords import hash_password  # noqa: PLC0415
+    from kho.server.index.sources.passwords import hash_password  # noqa: PLC0415
 
     check_name(name)
     check_password(password)
@@ -82,7 +82,7 @@ async def set_password(resources: Resources, name: str, password: str, *, by: st
 
     Raises Invalid, NotFound.
     """
-    from kho.server.index.passwords import hash_password  # noqa: PLC0415
+    from kho.server.index.sources.passwords import hash_password  # noqa: PLC0415
 
     check_password(password)
     _require_local(_found(await resources.database.read(rows.find, name), name))

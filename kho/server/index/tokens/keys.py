@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from kho.server.database import audit, revisions, signing_keys
 from kho.server.database.engine import Transaction
 from kho.server.database.signing_keys import SigningKeyRow
-from kho.server.index.jws import LEEWAY_SECONDS
+from kho.server.index.jose.jws import LEEWAY_SECONDS
 from kho.server.resources import Resources
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def make() -> tuple[str, str]:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
 
-    from kho.server.index.jwk import thumbprint  # noqa: PLC0415
+    from kho.server.index.jose.jwk import thumbprint  # noqa: PLC0415
 
     private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(

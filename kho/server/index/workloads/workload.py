@@ -13,9 +13,11 @@ from typing import Final, NamedTuple
 
 from kho.oci.errors import Unauthorized
 from kho.server.database import robots, trust_rules
-from kho.server.index import audit, issuers, jws
+from kho.server.index import audit
 from kho.server.index.audit import Event
-from kho.server.index.jws import Untrusted
+from kho.server.index.jose import jws
+from kho.server.index.jose.jws import Untrusted
+from kho.server.index.workloads import issuers
 from kho.server.policy.identity import Identity
 from kho.server.policy.trust import Rule, unmet
 from kho.server.resources import Resources

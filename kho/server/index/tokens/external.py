@@ -18,9 +18,10 @@ from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server import telemetry
 from kho.server.config import Config
 from kho.server.identity_settings import TokenSettings
-from kho.server.index import certificates, jws
-from kho.server.index.jwk import RSA_ALGORITHMS, algorithms_of, keys_of, names_of
-from kho.server.index.jws import Jws, Key, Untrusted
+from kho.server.index.jose import jws
+from kho.server.index.jose.jwk import RSA_ALGORITHMS, algorithms_of, keys_of, names_of
+from kho.server.index.jose.jws import Jws, Key, Untrusted
+from kho.server.index.tokens import certificates
 from kho.server.policy.access import ANONYMOUS
 from kho.server.policy.identity import Claims
 from kho.server.resources import Resources

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from kho.oci.errors import Unauthorized, Unavailable
 from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server import telemetry
-from kho.server.index.discovery import check_url
+from kho.server.index.workloads.discovery import check_url
 from kho.server.resources import Resources
 
 MOST_BYTES: Final = 1024 * 1024

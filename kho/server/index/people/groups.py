@@ -7,9 +7,9 @@ from kho.server.database import groups as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.groups import GroupRow, MemberRow
-from kho.server.index.accounts import LOCAL, users_come_from_elsewhere
 from kho.server.index.errors import Conflict, NotFound
-from kho.server.index.names import check_name
+from kho.server.index.people.accounts import LOCAL, users_come_from_elsewhere
+from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
 
 PAGE: Final = 500

@@ -9,10 +9,11 @@ from kho.server.database import audit, issuer_keys, robots, trust_rules
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.trust_rules import TrustRow
-from kho.server.index import discovery, issuers, jws, workload
-from kho.server.index.discovery import FetchFailed
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.jws import Untrusted
+from kho.server.index.jose import jws
+from kho.server.index.jose.jws import Untrusted
+from kho.server.index.workloads import discovery, issuers, workload
+from kho.server.index.workloads.discovery import FetchFailed
 from kho.server.policy.trust import Rule, check_conditions, unmet
 from kho.server.resources import Resources
 

@@ -1,0 +1,1 @@
+"""Users, groups and robots, as operators keep them."""

@@ -1,0 +1,1 @@
+"""Where passwords are known: embedded accounts' hashes, htpasswd files, directories."""

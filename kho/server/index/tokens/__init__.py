@@ -1,0 +1,1 @@
+"""What khod gives out to prove who one is, and what it believes of others."""

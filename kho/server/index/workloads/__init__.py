@@ -1,0 +1,1 @@
+"""Machines that come in with their issuer's token."""
