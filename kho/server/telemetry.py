@@ -82,10 +82,13 @@ def log_access(
     received: int,
     sent: int,
     request_id: str,
-    repository: str | None = None,
-    digest: str | None = None,
+    remote: str = "",
+    actor: str | None = None,
 ) -> None:
-    """Write the line of one finished request; of the headers only User-Agent, and no query."""
+    """Write the line of one finished request; of the headers only User-Agent, and no query.
+
+    `remote` is the client's address where a proxy told it, `actor` who signed in.
+    """
     if not _State.access:
         return
     client = scope.get("client")
@@ -101,14 +104,12 @@ def log_access(
         "seconds": round(seconds, 6),
         "received": received,
         "sent": sent,
-        "remote": client[0] if client else "",
+        "remote": remote or (client[0] if client else ""),
         "user_agent": agent[:FIELD_CHARACTERS].decode("latin-1"),
         "request_id": request_id,
     }
-    if repository is not None:
-        line["repository"] = repository
-    if digest is not None:
-        line["digest"] = digest
+    if actor is not None:
+        line["actor"] = actor
     _write(line)
 
 

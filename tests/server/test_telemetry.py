@@ -41,7 +41,7 @@ def lines(capture: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_the_line_of_a_request(capfd: pytest.CaptureFixture[str]) -> None:
-    access("/v2/a/manifests/b", repository="a", digest="sha256:0")
+    access("/v2/a/manifests/b", remote="198.51.100.1", actor="user:a")
     line = json.loads(lines(capfd)[0])
     assert (
         abs(
@@ -62,11 +62,10 @@ def test_the_line_of_a_request(capfd: pytest.CaptureFixture[str]) -> None:
         "seconds": 0.001235,
         "received": 1,
         "sent": 2,
-        "remote": "192.0.2.1",
+        "remote": "198.51.100.1",
         "user_agent": "docker/26",
         "request_id": "0" * 16,
-        "repository": "a",
-        "digest": "sha256:0",
+        "actor": "user:a",
     }
 
 
@@ -75,7 +74,7 @@ def test_m7_hostile_text_stays_in_one_plain_line(
     form: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     telemetry.configure("info", form, access=True)
-    access(HOSTILE, HOSTILE.encode("utf-8", "surrogatepass"), method=HOSTILE, repository=HOSTILE)
+    access(HOSTILE, HOSTILE.encode("utf-8", "surrogatepass"), method=HOSTILE, actor=HOSTILE)
     telemetry.log_event(HOSTILE, name=HOSTILE, many=[HOSTILE], tree={"a": HOSTILE})
     told = capfd.readouterr().err
     assert told.count("\n") == 2
@@ -139,7 +138,7 @@ def test_a_line_fits_into_one_write_to_a_pipe(
     character: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     long = character * 100_000
-    access(long, b"\xff" * 100_000, repository=long, digest=long, method=long)
+    access(long, b"\xff" * 100_000, actor=long, remote=long, method=long)
     telemetry.log_event("x", a=long, b=[long] * 100)
     for line in lines(capfd):
         assert len(line) < 4096

@@ -118,6 +118,11 @@ class Caller:
         """The principal's."""
         return self.principal.name
 
+    @property
+    def anonymous(self) -> bool:
+        """Whether nobody signed in."""
+        return self.principal.anonymous
+
 
 def allowed(principal: Principal, action: Action, repository: str | None) -> bool:
     """Decide from what the principal carries; a public repository is the caller's question."""

@@ -104,7 +104,10 @@ class App:
         observation.route = route.name
         request.values = convert(parts)
         assert self.resources is not None
-        await auth.admit(self.resources, request, route.action, observation.request_id)
+        try:
+            await auth.admit(self.resources, request, route.action, observation.request_id)
+        finally:
+            observation.caller = request.caller
         return await route.handler(self.resources, request)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

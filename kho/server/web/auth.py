@@ -26,6 +26,7 @@ from kho.server.policy.access import (
     ANYONE,
     EVERYTHING,
     FREE,
+    NOBODY,
     Action,
     Caller,
     Principal,
@@ -62,6 +63,7 @@ async def admit(resources: Resources, request: Request, action: Action, request_
     if action in FREE:
         request.caller = Caller(ANYONE, where, request_id)
         return
+    request.caller = Caller(NOBODY, where, request_id)
     repository = request.values.name or None
     try:
         principal = await identify(resources, request, where)

@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from kho.server import metrics, telemetry
+from kho.server.policy.access import Caller
 from kho.server.web.request import Message, Receive, Scope, Send
 
 API_VERSION: Final = (b"docker-distribution-api-version", b"registry/2.0")
@@ -12,11 +13,21 @@ API_VERSION: Final = (b"docker-distribution-api-version", b"registry/2.0")
 class Observation:
     """What is learnt about one request while it runs."""
 
-    __slots__ = ("received", "request_id", "route", "scope", "sent", "started", "status")
+    __slots__ = (
+        "caller",
+        "received",
+        "request_id",
+        "route",
+        "scope",
+        "sent",
+        "started",
+        "status",
+    )
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.route = "other"
+        self.caller: Caller | None = None
         self.status = 0
         self.received = 0
         self.sent = 0
@@ -63,4 +74,6 @@ class Observation:
             received=self.received,
             sent=self.sent,
             request_id=self.request_id,
+            remote="" if self.caller is None else self.caller.address,
+            actor=None if self.caller is None or self.caller.anonymous else self.caller.name,
         )
