@@ -3,6 +3,7 @@
 import pytest
 
 from kho.server.database import accounts, robots
+from kho.server.index.tokens import credentials
 from kho.server.policy.access import FREE
 from kho.server.web.routes import ROUTES, Route
 from tests.attacks.forgeries import forgeries
@@ -97,21 +98,30 @@ async def test_a_token_without_scopes_opens_nothing_but_the_door(registry: Regis
         assert await status(registry, route, mine) == wanted, route_id(route)
 
 
-async def test_who_is_gone_disabled_or_expired_gets_in_nowhere(registry: Registry) -> None:
+async def test_who_is_gone_disabled_revoked_or_expired_gets_in_nowhere(
+    registry: Registry,
+) -> None:
     people = People(registry)
     secrets = await cast(people)
     database = people.resources.database
     old = await people.token("user:admin", name="old", seconds=-1)
+    lost = await people.token("user:maintainer", name="lost")
+    lost_bearer = await people.bearer(lost, *SCOPES)
     tokens = {name: await people.bearer(secrets[name], *SCOPES) for name in secrets}
     await database.write(accounts.set_disabled, "admin", True)
     await database.write(accounts.delete, "writer")
     await database.write(robots.set_disabled, "robot", True)
+    credential = (await credentials.identify(people.resources, lost, ("personal",))).credential
+    assert credential is not None
+    assert await credentials.revoke(people.resources, credential, by="test")
     people.forget()
     for route in GUARDED:
         for name in ("admin", "writer", "robot"):
             assert await status(registry, route, tokens[name]) == 401
             assert await status(registry, route, basic(name, secrets[name])) == 401
         assert await status(registry, route, basic("admin", old)) == 401
+        assert await status(registry, route, basic("maintainer", lost)) == 401
+        assert await status(registry, route, lost_bearer) == 401
 
 
 async def test_forged_tokens_open_nothing(registry: Registry) -> None:
