@@ -14,7 +14,8 @@ from .small_images import SmallImage
 
 NewClient = Callable[[str, Guarded], Client]
 _NO_ACCESS = (
-    r"denied|unauthorized|authentication required|invalid username/password|credential not found"
+    r"denied|unauthorized|authentication required|invalid username/password"
+    r"|credential not found|no basic auth credentials"
 )
 
 
