@@ -31,12 +31,12 @@ class Intruder:
     waits: bool = False
 
 
-def intrude(host: str, port: int, count: int, seconds: float) -> dict[str, int]:
-    """Keep trying for so long; how many answers there were of each status."""
+def intrude(host: str, port: int, count: int, seconds: float, source: str) -> dict[str, int]:
+    """Keep trying for so long, from one address; how many answers there were of each status."""
     with ExitStack() as stack:
         intruders = {}
         for number in range(count):
-            opened = stack.enter_context(socket.create_connection((host, port)))
+            opened = stack.enter_context(_opened(host, port, source))
             intruders[opened.fileno()] = Intruder(_request(host, port, number), opened)
         poll = stack.enter_context(select.epoll())
         for number in intruders:
@@ -44,6 +44,10 @@ def intrude(host: str, port: int, count: int, seconds: float) -> dict[str, int]:
         answers = _exchange(poll, intruders, time.monotonic() + seconds)
     answers["unanswered"] = sum(one.waits for one in intruders.values())
     return dict(answers)
+
+
+def _opened(host: str, port: int, source: str) -> socket.socket:
+    return socket.create_connection((host, port), source_address=(source, 0))
 
 
 def _exchange(poll: select.epoll, intruders: dict[int, Intruder], end: float) -> Counter[str]:
@@ -79,5 +83,5 @@ def _status(opened: socket.socket) -> str:
 
 
 if __name__ == "__main__":
-    _, _host, _port, _count, _seconds = sys.argv
-    print(json.dumps(intrude(_host, int(_port), int(_count), float(_seconds))))
+    _, _host, _port, _count, _seconds, _source = sys.argv
+    print(json.dumps(intrude(_host, int(_port), int(_count), float(_seconds), _source)))

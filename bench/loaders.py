@@ -42,9 +42,9 @@ def drive_heads(address: Address, target: str, connections: int, seconds: int) -
 
 
 @contextmanager
-def intruding(address: Address, count: int, seconds: float) -> Iterator[None]:
+def intruding(address: Address, count: int, seconds: float, source: str) -> Iterator[None]:
     """Bad logins by a process of its own; LoadError when one was let in, or none was answered."""
-    words = [address.host, str(address.port), str(count), str(seconds)]
+    words = [address.host, str(address.port), str(count), str(seconds), source]
     command = [sys.executable, "-m", "bench.intruders", *words]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT

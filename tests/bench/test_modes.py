@@ -109,7 +109,7 @@ def test_a_token_is_signed_by_the_key_that_the_server_is_given(tmp_path: Path) -
 def test_intruders_try_again_and_count_the_answers() -> None:
     _Handler.refused.clear()
     with _served() as port:
-        answers = intrude("127.0.0.1", port, 6, 2.0)
+        answers = intrude("127.0.0.1", port, 6, 2.0, "127.0.0.9")
     assert 12 <= answers["401"] <= 24
     assert answers.keys() == {"401", "unanswered"}
     assert set(_Handler.refused) == {"/v2/", "/token?service=kho"}
