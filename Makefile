@@ -33,6 +33,11 @@ interop: .venv/development ## real clients and the conformance suites (root; Deb
 	.ci/install interop
 	KHO_INTEROP_REQUIRE=all $(BIN)/pytest tests/interop --timeout=900 $(ARGS)
 
+.PHONY: faults
+faults: .venv/development ## the fault tests for as long as they take: kills, cuts, full disks (root; hours)
+	@PATH="$(PATH):/usr/lib/postgresql/15/bin" KHO_FAULTS=long \
+		$(BIN)/pytest tests/faults --timeout=0 --capture=no $(ARGS)
+
 .PHONY: bench
 bench: .venv/development ## khod beside other registries, in one run
 	.ci/install bench
