@@ -16,14 +16,14 @@ _FIGURES: Final = Path(__file__).parents[2] / ".cache" / "faults" / "figures.jso
 
 
 def rounds(*, short: int, long: int) -> int:
-    """How often; KHO_FAULTS_ROUNDS stands above both."""
-    told = os.environ.get("KHO_FAULTS_ROUNDS")
+    """How often; FAULTS_ROUNDS stands above both."""
+    told = os.environ.get("FAULTS_ROUNDS")
     return int(told) if told else long if LONG else short
 
 
 def seed() -> int:
-    """A new one each time, unless KHO_FAULTS_SEED repeats a run."""
-    told = os.environ.get("KHO_FAULTS_SEED")
+    """A new one each time, unless FAULTS_SEED repeats a run."""
+    told = os.environ.get("FAULTS_SEED")
     return int(told) if told else random.SystemRandom().randrange(1_000_000)
 
 

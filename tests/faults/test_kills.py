@@ -34,7 +34,7 @@ async def test_F1_kills_lose_nothing(victim: Victim, request: pytest.FixtureRequ
     try:
         done = await kills.run(victim, drawn, wanted, manifests if wanted >= 100 else 0)
     except BaseException:
-        print(f"KHO_FAULTS_SEED={drawn}\n{victim.tail()}")
+        print(f"FAULTS_SEED={drawn}\n{victim.tail()}")
         raise
     figures, memory = done.figures, done.memory
     report(
