@@ -67,6 +67,16 @@ class Database(Protocol):
         """
         ...
 
+    async def remove(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like `write`, for work that makes room: room is kept back for it on a full disk."""
+        ...
+
     async def ping(self) -> None:
         """Raise Unavailable unless a query is answered."""
         ...

@@ -142,6 +142,16 @@ class PostgresDatabase:
 
         return await self._persist(once)
 
+    async def remove(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like `write`: the disk is the server's affair."""
+        return await self.write(work, *args, **kwargs)
+
     async def ping(self) -> None:
         """Raise Unavailable unless a query is answered."""
         await self.read(_ping)

@@ -61,6 +61,20 @@ class SqliteDatabase:
 
         return await self._writer.submit(bound)
 
+    async def remove(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like `write`, also on a full disk, as far as the reserve goes."""
+
+        def bound(tx: Transaction) -> Awaitable[T]:
+            return work(tx, *args, **kwargs)
+
+        return await self._writer.submit(bound, makes_room=True)
+
     async def ping(self) -> None:
         """Raise Unavailable unless a query is answered."""
         await self.read(_ping)

@@ -99,7 +99,7 @@ async def expire(resources: Resources) -> int:
     before = await resources.database.read(audit.now) - int(keep_days * DAY_MS)
     total = 0
     while True:
-        gone = await resources.database.write(audit.trim, before, EXPIRE_BATCH)
+        gone = await resources.database.remove(audit.trim, before, EXPIRE_BATCH)
         total += gone
         if gone < EXPIRE_BATCH:
             return total

@@ -94,7 +94,7 @@ async def succeeded(resources: Resources, admission: Admission, *, embedded: boo
 
 async def purge(resources: Resources) -> int:
     """Forget what no longer matters; how many rows."""
-    return await resources.database.write(throttles.purge, PURGE_BATCH, FAMILIAR_MS)
+    return await resources.database.remove(throttles.purge, PURGE_BATCH, FAMILIAR_MS)
 
 
 async def _count(tx: Transaction, counted: Limits) -> None:

@@ -73,7 +73,7 @@ async def _mount(
 
 async def delete(resources: Resources, repository: str, digest: Digest, caller: Caller) -> None:
     """Take the blob out of this repository only; raise BlobUnknown."""
-    if not await resources.database.write(_delete, repository, digest, caller):
+    if not await resources.database.remove(_delete, repository, digest, caller):
         raise _unknown(digest)
 
 

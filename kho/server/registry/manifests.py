@@ -157,7 +157,7 @@ def _check_sizes(wanted: Sequence[Descriptor], sizes: dict[Digest, int]) -> None
 
 async def delete(resources: Resources, repository: str, digest: Digest, caller: Caller) -> None:
     """Remove the manifest and every tag that points at it; raise ManifestUnknown."""
-    if not await resources.database.write(_delete, repository, digest, caller):
+    if not await resources.database.remove(_delete, repository, digest, caller):
         raise _unknown(digest)
 
 

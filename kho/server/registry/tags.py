@@ -19,7 +19,7 @@ async def page(resources: Resources, repository: str, after: str | None, limit: 
 
 async def delete(resources: Resources, repository: str, tag: str, caller: Caller) -> None:
     """Remove the tag alone; raise ManifestUnknown."""
-    if not await resources.database.write(_delete, repository, tag, caller):
+    if not await resources.database.remove(_delete, repository, tag, caller):
         raise ManifestUnknown("tag unknown to this repository", detail={"tag": tag})
 
 

@@ -150,7 +150,7 @@ async def _store(resources: Resources, row: UploadRow, digest: Digest, body: Bod
         try:
             return await writer.finish(digest)
         except DigestInvalid:
-            await resources.database.write(rows.remove, row.id)
+            await resources.database.remove(rows.remove, row.id)
             raise
         except UploadMissing as error:
             raise _unknown(row.id) from error
@@ -168,7 +168,7 @@ async def _writing(
         await writer.abort()
         await resources.storage.discard(row.id)
         with suppress(RegistryError):  # the database may be full, too
-            await resources.database.write(rows.remove, row.id)
+            await resources.database.remove(rows.remove, row.id)
         raise
     finally:
         await writer.abort()
@@ -204,7 +204,7 @@ async def put_whole(
 
 async def cancel(resources: Resources, row: UploadRow) -> None:
     """Forget the session and its bytes."""
-    if not await resources.database.write(rows.remove, row.id):
+    if not await resources.database.remove(rows.remove, row.id):
         raise _unknown(row.id)
     metrics.count("kho_uploads_cancelled_total")
     await resources.storage.discard(row.id)
@@ -310,7 +310,7 @@ async def expire(resources: Resources) -> int:
     while True:
         expired = await resources.database.read(rows.expired, int(age * 1000), EXPIRE_BATCH)
         for upload_id in expired:
-            await resources.database.write(rows.remove, upload_id)
+            await resources.database.remove(rows.remove, upload_id)
             await resources.storage.discard(upload_id)
         count += len(expired)
         metrics.count("kho_uploads_expired_total", len(expired))

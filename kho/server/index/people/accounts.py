@@ -96,7 +96,8 @@ async def change(
     """Change an account. Raises NotFound, Invalid; Conflict when no administrator would be left."""
     if to.email is not None:
         to = to._replace(email=_checked_email(to.email) or "")
-    return await resources.database.write(_change, name, to, by, force)
+    # Among the changes is disabling an account, which a full disk must not hinder.
+    return await resources.database.remove(_change, name, to, by, force)
 
 
 async def remove(resources: Resources, name: str, *, by: str, force: bool = False) -> None:
@@ -104,7 +105,7 @@ async def remove(resources: Resources, name: str, *, by: str, force: bool = Fals
 
     Raises NotFound; Conflict when no administrator would be left.
     """
-    await resources.database.write(_remove, name, by, force)
+    await resources.database.remove(_remove, name, by, force)
 
 
 async def show(resources: Resources, name: str) -> Known:

@@ -39,7 +39,7 @@ async def add_member(resources: Resources, name: str, user_name: str, *, by: str
 
 async def remove_member(resources: Resources, name: str, user_name: str, *, by: str) -> None:
     """Take out a user that an operator put in. Raises NotFound; Conflict for one of a login."""
-    await resources.database.write(_remove_member, name, user_name, by)
+    await resources.database.remove(_remove_member, name, user_name, by)
 
 
 async def members(resources: Resources, name: str) -> list[MemberRow]:

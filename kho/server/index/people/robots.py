@@ -29,7 +29,7 @@ async def add(resources: Resources, name: str, description: str = "", *, by: str
 
 async def set_disabled(resources: Resources, name: str, disabled: bool, *, by: str) -> RobotRow:
     """Shut a robot out, or let it in again. Raises NotFound."""
-    return await resources.database.write(_set_disabled, name, disabled, by)
+    return await resources.database.remove(_set_disabled, name, disabled, by)
 
 
 async def remove(resources: Resources, name: str, *, by: str) -> None:
@@ -37,7 +37,7 @@ async def remove(resources: Resources, name: str, *, by: str) -> None:
 
     Raises NotFound; Conflict while trust rules let workloads in as this robot.
     """
-    await resources.database.write(_remove, name, by)
+    await resources.database.remove(_remove, name, by)
 
 
 async def show(resources: Resources, name: str) -> RobotRow:

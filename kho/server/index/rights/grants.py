@@ -37,7 +37,7 @@ async def add(resources: Resources, subject: str, role: str, pattern: str, *, by
 async def remove(resources: Resources, subject: str, role: str, pattern: str, *, by: str) -> None:
     """Take a role back. Raises Invalid, NotFound."""
     check_subject(subject)
-    await resources.database.write(_remove, (subject, role, pattern), by)
+    await resources.database.remove(_remove, (subject, role, pattern), by)
 
 
 async def every(resources: Resources, subject: str | None = None) -> list[GrantRow]:

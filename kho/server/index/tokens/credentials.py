@@ -239,7 +239,7 @@ async def _touch(resources: Resources, credential_id: int) -> None:
 
 async def revoke(resources: Resources, credential_id: int, *, by: str) -> bool:
     """End a credential and its children everywhere within a second; False when there is none."""
-    return await resources.database.write(remove, credential_id, by)
+    return await resources.database.remove(remove, credential_id, by)
 
 
 async def remove(tx: Transaction, credential_id: int, by: str) -> bool:
@@ -258,7 +258,7 @@ async def purge(resources: Resources) -> int:
     """Delete expired credentials; how many."""
     total = 0
     while True:
-        count = await resources.database.write(rows.purge, _PURGE_BATCH)
+        count = await resources.database.remove(rows.purge, _PURGE_BATCH)
         total += count
         if count < _PURGE_BATCH:
             return total
