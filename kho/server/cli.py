@@ -62,6 +62,7 @@ def _by_key(flags: Flags) -> Flags:
 COMMANDS: Final = {
     "access": "Say which rule decides over a request.",
     "audit": "Read the trail of who did what.",
+    "fsck": "Verify everything that is stored.",
     "grants": "Say who may do what.",
     "groups": "Groups of users.",
     "keys": "Keys that sign tokens.",

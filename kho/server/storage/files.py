@@ -1,9 +1,9 @@
-"""Files behind an event loop: threads that wait, flushed folders, blobs open for reading."""
+"""Files behind an event loop: threads that wait, flushed folders."""
 
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +13,8 @@ from kho.oci.errors import InsufficientStorage, RegistryError, Unavailable
 
 T = TypeVar("T")
 
-CHUNK: Final = 128 * 1024
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PRIVATE_FOLDER: Final = 0o700
-_NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
 
 
 def as_registry_error(error: OSError) -> RegistryError:
@@ -78,47 +76,3 @@ def make_folders(path: Path, durable: set[Path]) -> None:
     make_folders(path.parent, durable)
     path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     fsync_folder(path.parent)
-
-
-class FileReader:
-    """One open blob file."""
-
-    def __init__(self, threads: Threads, fd: int, size: int) -> None:
-        self._threads = threads
-        self._fd = fd
-        self._size = size
-
-    @property
-    def size(self) -> int:
-        """Length of the blob."""
-        return self._size
-
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read from the page cache inline, from the disk in a thread."""
-        offset = start
-        while offset < stop:
-            length = min(CHUNK, stop - offset)
-            piece = self._cached(offset, length)
-            if piece is None:
-                piece = await self._threads.run(os.pread, self._fd, length, offset)
-            if not piece:
-                raise Unavailable("a stored blob is shorter than it was")
-            offset += len(piece)
-            yield piece
-
-    def _cached(self, offset: int, length: int) -> bytes | None:
-        """The bytes if the page cache has some of them, else None."""
-        if not _NOWAIT:
-            return None
-        buffer = bytearray(length)
-        try:
-            count = os.preadv(self._fd, (buffer,), offset, _NOWAIT)
-        except OSError:
-            return None  # EAGAIN: not in memory. Any real error comes again in the thread.
-        return bytes(memoryview(buffer)[:count]) if count < length else bytes(buffer)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1

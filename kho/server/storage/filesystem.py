@@ -2,6 +2,7 @@
 
     <root>/docker/registry/v2/blobs/sha256/<first 2 hex>/<hex>/data     a blob, whole and flushed
     <root>/uploads/<uuid>                                               a session's bytes so far
+    <root>/quarantine/                                                  blobs that were damaged
 
     bytes ─► uploads/<uuid> ─► fsync ─► rename ─► …/<hex>/data ─► fsync of each folder that changed
 
@@ -22,8 +23,9 @@ from typing import Final
 from kho.oci.digest import Digest
 from kho.oci.errors import DigestInvalid
 from kho.oci.hashing import Hasher, new_hasher, resume_hasher
+from kho.server.storage.file_inventory import FileInventory
+from kho.server.storage.file_reader import FileReader
 from kho.server.storage.files import (
-    FileReader,
     Threads,
     as_registry_error,
     fsync_folder,
@@ -31,6 +33,7 @@ from kho.server.storage.files import (
     opened_folder,
 )
 from kho.server.storage.interface import Checkpoint, UploadBusy, UploadMissing
+from kho.server.storage.quarantine import Shelf, Verified, identity_of
 from kho.server.storage.writeback import start_writeback
 
 # Small enough to stay in the processor's cache between receive, hash and write.
@@ -165,8 +168,10 @@ class FileWriter:
         try:
             self._storage.make_folder(target.parent)
             with opened_folder(target.parent) as folder:
+                fcntl.flock(folder, fcntl.LOCK_EX)  # a bad file that is set aside goes first
                 os.rename(self._path, target)
                 os.fsync(folder)
+            self._storage.shelf.verified.add(identity_of(os.fstat(self._fd)))
         except FileNotFoundError:
             self._storage.forget_folders()
             return False
@@ -213,6 +218,8 @@ class FilesystemStorage:
         self.root = root
         self.blobs = root / "docker" / "registry" / "v2" / "blobs"
         self.uploads = root / "uploads"
+        self.shelf = Shelf(self.threads, root, Verified())
+        self.inventory = FileInventory(self.threads, self.blobs, self.uploads)
         self._durable = {root}
         self._slow_until = 0.0
         try:
@@ -295,18 +302,20 @@ class FilesystemStorage:
         except OSError as error:
             raise as_registry_error(error) from error
 
-    async def open(self, digest: Digest, size: int) -> FileReader | None:
+    async def open(self, digest: Digest, size: int | None) -> FileReader | None:
         """Open, and check the size against the one expected."""
+        path = self.blob_path(digest)
         try:
-            fd = os.open(self.blob_path(digest), os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise as_registry_error(error) from error
-        if os.fstat(fd).st_size != size:
+        status = os.fstat(fd)
+        if size is not None and status.st_size != size:
             os.close(fd)
             return None
-        return FileReader(self.threads, fd, size)
+        return FileReader(self.shelf, path, fd, status)
 
     async def holds(self, digest: Digest, size: int) -> bool:
         """One stat."""

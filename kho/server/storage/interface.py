@@ -13,9 +13,9 @@ The writer holds the session until it is finished or aborted; the caller keeps i
 first, so that the next writer sees it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from kho.oci.digest import Digest
 
@@ -79,9 +79,71 @@ class BlobReader(Protocol):
     def close(self) -> None:
         """Let go of the blob; safe to call twice."""
 
+    @property
+    def identity(self) -> Hashable:
+        """Equal for readers of the same bytes; another when these were replaced or changed."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether this process has hashed these bytes, and nobody changed them since."""
+
+    def confirm(self) -> None:
+        """The bytes were hashed and are right: `verified` from now on, for a day."""
+
+    def twin(self) -> Self:
+        """Another reader of the same bytes, to be closed on its own."""
+
+    async def digest(self, algorithm: str) -> Digest:
+        """Hash all bytes as they are stored; raises Unavailable when they cannot be read."""
+
+    async def set_aside(self) -> bool:
+        """Move the bytes to where nobody reads them, so that the blob is absent.
+
+        False when others have taken their place: those stay.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """Bytes under a blob's name; `digest` is None for what is no blob at all."""
+
+    digest: Digest | None
+    where: str
+    size: int
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """Bytes of a session, or something else that lies among them."""
+
+    id: str
+    size: int
+    age_seconds: float
+
+
+class Inventory(Protocol):
+    """What is stored, whether anybody knows of it or not."""
+
+    def blobs(self) -> AsyncIterator[list[StoredBlob]]:
+        """Everything under the names of blobs, in batches."""
+
+    def sessions(self) -> AsyncIterator[list[StoredSession]]:
+        """Everything among the sessions, in batches."""
+
+    async def session(self, upload_id: str) -> StoredSession | None:
+        """One of them."""
+
+    async def clear(self, upload_id: str) -> bool:
+        """Forget bytes that nobody is writing; False when somebody is, or nothing was there."""
+
 
 class BlobStorage(Protocol):
     """A place for bytes."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """What there is, for those who compare it with what there should be."""
 
     async def create(self, upload_id: str, algorithm: str) -> BlobWriter:
         """Start the session `upload_id`, hashing with `algorithm`."""
@@ -96,8 +158,11 @@ class BlobStorage(Protocol):
     async def discard(self, upload_id: str) -> None:
         """Forget a session and its bytes; nothing happens when it is gone."""
 
-    async def open(self, digest: Digest, size: int) -> BlobReader | None:
-        """Open a blob that should have `size` bytes; None when it is absent or has another size."""
+    async def open(self, digest: Digest, size: int | None) -> BlobReader | None:
+        """Open a blob that should have `size` bytes; None when it is absent or has another size.
+
+        Without a size whatever is there is opened.
+        """
 
     async def holds(self, digest: Digest, size: int) -> bool:
         """Tell whether the blob is there with `size` bytes."""

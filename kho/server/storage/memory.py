@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from kho.oci.digest import Digest
 from kho.oci.errors import DigestInvalid, Unavailable
 from kho.oci.hashing import Hasher, new_hasher, resume_hasher
-from kho.server.storage.interface import Checkpoint, UploadBusy, UploadMissing
+from kho.server.storage.interface import (
+    Checkpoint,
+    StoredBlob,
+    StoredSession,
+    UploadBusy,
+    UploadMissing,
+)
 
 CHUNK = 128 * 1024
 
@@ -61,7 +67,7 @@ class MemoryWriter:
                 "the content does not match the digest",
                 detail={"expected": str(digest), "actual": str(actual), "size": len(content)},
             )
-        self._storage.blobs[digest] = content
+        self._storage.blobs[digest] = self._storage.verified[digest] = content
         return len(content)
 
     async def abort(self) -> None:
@@ -72,13 +78,33 @@ class MemoryWriter:
 class MemoryReader:
     """One open blob."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, storage: "MemoryStorage", name: Digest, content: bytes) -> None:
+        self._storage = storage
+        self._name = name
         self._content = content
 
     @property
     def size(self) -> int:
         """Length of the blob."""
         return len(self._content)
+
+    @property
+    def identity(self) -> int:
+        """The object."""
+        return id(self._content)
+
+    @property
+    def verified(self) -> bool:
+        """What was confirmed, or came in through a writer."""
+        return self._content is self._storage.verified.get(self._name)
+
+    def confirm(self) -> None:
+        """Remember the object."""
+        self._storage.verified[self._name] = self._content
+
+    def twin(self) -> "MemoryReader":
+        """Nothing is held, so nothing is doubled."""
+        return MemoryReader(self._storage, self._name, self._content)
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Slices."""
@@ -87,8 +113,52 @@ class MemoryReader:
         for offset in range(start, stop, CHUNK):
             yield self._content[offset : min(stop, offset + CHUNK)]
 
+    async def digest(self, algorithm: str) -> Digest:
+        """Hash all of it."""
+        return Digest.of(self._content, algorithm)
+
+    async def set_aside(self) -> bool:
+        """Forget the blob, if it is still this one."""
+        if self._storage.blobs.get(self._name) is not self._content:
+            return False
+        del self._storage.blobs[self._name]
+        return True
+
     def close(self) -> None:
         """Nothing is held."""
+
+
+class MemoryInventory:
+    """What the dictionaries hold."""
+
+    def __init__(self, storage: "MemoryStorage") -> None:
+        self._storage = storage
+
+    async def blobs(self) -> AsyncIterator[list[StoredBlob]]:
+        """All of them; their age is not known."""
+        kept = self._storage.blobs.items()
+        yield [StoredBlob(digest, str(digest), len(content), 0.0) for digest, content in kept]
+
+    async def sessions(self) -> AsyncIterator[list[StoredSession]]:
+        """All of them."""
+        found = [await self.session(name) for name in list(self._storage.sessions)]
+        yield [session for session in found if session is not None]
+
+    async def session(self, upload_id: str) -> StoredSession | None:
+        """Look it up."""
+        session = self._storage.sessions.get(upload_id)
+        if session is None:
+            return None
+        age = time.monotonic() - session.touched
+        return StoredSession(upload_id, len(session.content), age)
+
+    async def clear(self, upload_id: str) -> bool:
+        """Forget it, unless it is busy."""
+        session = self._storage.sessions.get(upload_id)
+        if session is None or session.busy:
+            return False
+        del self._storage.sessions[upload_id]
+        return True
 
 
 class MemoryStorage:
@@ -97,6 +167,8 @@ class MemoryStorage:
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
         self.sessions: dict[str, _Session] = {}
+        self.verified: dict[Digest, bytes] = {}
+        self.inventory = MemoryInventory(self)
 
     async def create(self, upload_id: str, algorithm: str) -> MemoryWriter:
         """Start a session, or take up one that has acknowledged nothing."""
@@ -121,10 +193,12 @@ class MemoryStorage:
         """Forget the session."""
         self.sessions.pop(upload_id, None)
 
-    async def open(self, digest: Digest, size: int) -> MemoryReader | None:
+    async def open(self, digest: Digest, size: int | None) -> MemoryReader | None:
         """Open, and check the size."""
         content = self.blobs.get(digest)
-        return None if content is None or len(content) != size else MemoryReader(content)
+        if content is None or size not in (None, len(content)):
+            return None
+        return MemoryReader(self, digest, content)
 
     async def holds(self, digest: Digest, size: int) -> bool:
         """Look it up."""
@@ -134,6 +208,7 @@ class MemoryStorage:
     async def delete(self, digest: Digest) -> None:
         """Forget the blob."""
         self.blobs.pop(digest, None)
+        self.verified.pop(digest, None)
 
     async def stale_uploads(self, older_than_seconds: float) -> list[str]:
         """Sessions not touched for that long."""

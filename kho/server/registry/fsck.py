@@ -1,0 +1,97 @@
+"""Compare everything that is stored with everything that is recorded, beside a running server.
+
+    page of keys ─► look at each ─► suspects? ─► wait ─► look at those again ─► findings
+
+What is under way looks wrong for a moment, so only what is wrong twice counts. Nothing is locked
+and nothing is kept in memory but one page. A look reads its rows anew, in one statement where that
+matters, and so does a repair: what has become right meanwhile stays as it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from kho.server.database import audit, inventory, soundness
+from kho.server.database.audit import Event
+from kho.server.database.engine import Transaction
+from kho.server.registry import fsck_bytes, fsck_rows
+from kho.server.registry.finding import Check, Finding
+
+__all__ = ["Check", "Finding", "findings", "repaired"]
+
+PAGE: Final = 500
+SETTLE_SECONDS: Final = 1.0
+AT_ONCE: Final = 2
+
+T = TypeVar("T")
+Look = Callable[[Check, T], Awaitable[list[Finding]]]
+Keys = Callable[[Transaction, T, int], Awaitable[list[T]]]
+
+# What is counted, the keys of its rows, before the first key, the look at one.
+_ROWS: Final[Sequence[tuple[str, Keys[Any], Any, Look[Any]]]] = (
+    ("blobs", inventory.blob_digests, "", fsck_bytes.blob),
+    ("links", inventory.link_keys, (0, ""), fsck_rows.link),
+    ("manifests", inventory.manifest_ids, 0, fsck_rows.manifest),
+    ("tags", inventory.tag_keys, (0, ""), fsck_rows.tag),
+    ("moves of tags", inventory.move_ids, 0, fsck_rows.move),
+    ("uploads", inventory.upload_ids, "", fsck_bytes.upload),
+)
+
+
+async def findings(check: Check) -> AsyncIterator[Finding]:
+    """All that is wrong, as it is found; `check` counts what was looked at."""
+    async for finding in _database(check):
+        yield finding
+    for name, keys, first, look in _ROWS:
+        async for page in _pages(check, keys, first):
+            check.count(name, len(page))
+            for finding in await _twice(check, page, look):
+                yield finding
+    async for files in check.resources.storage.inventory.blobs():
+        check.count("files", len(files))
+        orphans = await fsck_bytes.without_row(check, files)
+        for finding in await _twice(check, orphans, fsck_bytes.file):
+            yield finding
+    async for sessions in check.resources.storage.inventory.sessions():
+        check.count("sessions", len(sessions))
+        for finding in await _twice(check, sessions, fsck_bytes.session):
+            yield finding
+
+
+async def repaired(check: Check, finding: Finding, actor: str) -> Finding:
+    """Repair what can be, and say so in the audit trail."""
+    if finding.mend is None or not await finding.mend():
+        return finding
+    details = {"kind": finding.kind, "what": finding.what, "done": finding.repair}
+    event = Event("fsck.repair", "allowed", actor, target=finding.where, details=details)
+    await check.resources.database.write(audit.record, event)
+    return replace(finding, repaired=True)
+
+
+async def _database(check: Check) -> AsyncIterator[Finding]:
+    url = check.resources.config.database_url
+    for told in await soundness.damage(url, quick=check.quick):
+        yield Finding("database.damaged", "the database", told, "")
+
+
+async def _pages(check: Check, keys: Keys[T], first: T) -> AsyncIterator[list[T]]:
+    after = first
+    while page := await check.resources.database.read(keys, after, PAGE):
+        yield page
+        after = page[-1]
+
+
+async def _twice(check: Check, items: Sequence[T], look: Look[T]) -> list[Finding]:
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def looked(item: T) -> list[Finding]:
+        async with turns:
+            return await look(check, item)
+
+    first = await asyncio.gather(*map(looked, items))
+    suspects = [item for item, found in zip(items, first, strict=True) if found]
+    if not suspects:
+        return []
+    await asyncio.sleep(SETTLE_SECONDS)
+    return [finding for item in suspects for finding in await look(check, item)]

@@ -1,0 +1,106 @@
+"""A blob's file, open for reading."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from kho.oci.digest import Digest
+from kho.oci.errors import Unavailable
+from kho.oci.hashing import Hasher, new_hasher
+from kho.server.storage.quarantine import Identity, Shelf, identity_of
+
+CHUNK: Final = 128 * 1024
+# Between two of these a hash that is under way can be given up.
+STRIDE: Final = 32 * 1024 * 1024
+_PIECE: Final = 256 * 1024  # stays in the processor's cache
+_NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
+
+
+class FileReader:
+    """One open blob file."""
+
+    def __init__(self, shelf: Shelf, path: Path, fd: int, status: os.stat_result) -> None:
+        self._shelf = shelf
+        self._path = path
+        self._fd = fd
+        self._size = status.st_size
+        self._identity = identity_of(status)
+
+    @property
+    def size(self) -> int:
+        """Length of the blob."""
+        return self._size
+
+    @property
+    def identity(self) -> Identity:
+        """The file as it was when it was opened."""
+        return self._identity
+
+    @property
+    def verified(self) -> bool:
+        """Whether this process has hashed the file as it is."""
+        return self._identity in self._shelf.verified
+
+    def confirm(self) -> None:
+        """Remember the file, unless somebody changed it meanwhile."""
+        if identity_of(os.fstat(self._fd)) == self._identity:
+            self._shelf.verified.add(self._identity)
+
+    def twin(self) -> "FileReader":
+        """The same file under another descriptor."""
+        fd = os.dup(self._fd)
+        return FileReader(self._shelf, self._path, fd, os.fstat(fd))
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read from the page cache inline, from the disk in a thread."""
+        offset = start
+        while offset < stop:
+            length = min(CHUNK, stop - offset)
+            piece = self._cached(offset, length)
+            if piece is None:
+                piece = await self._shelf.threads.run(os.pread, self._fd, length, offset)
+            if not piece:
+                raise Unavailable("a stored blob is shorter than it was")
+            offset += len(piece)
+            yield piece
+
+    def _cached(self, offset: int, length: int) -> bytes | None:
+        """The bytes if the page cache has some of them, else None."""
+        if not _NOWAIT:
+            return None
+        buffer = bytearray(length)
+        try:
+            count = os.preadv(self._fd, (buffer,), offset, _NOWAIT)
+        except OSError:
+            return None  # EAGAIN: not in memory. Any real error comes again in the thread.
+        return bytes(memoryview(buffer)[:count]) if count < length else bytes(buffer)
+
+    async def digest(self, algorithm: str) -> Digest:
+        """Hash the whole file, in a thread."""
+        hasher = new_hasher(algorithm)
+        offset = 0
+        while offset < self._size:
+            stop = min(offset + STRIDE, self._size)
+            await self._shelf.threads.run(self._hash, hasher, offset, stop)
+            offset = stop
+        return hasher.digest()
+
+    def _hash(self, hasher: Hasher, offset: int, stop: int) -> None:
+        buffer = memoryview(bytearray(min(_PIECE, stop - offset)))
+        while offset < stop:
+            count = os.preadv(self._fd, (buffer[: stop - offset],), offset)
+            if not count:
+                raise Unavailable("a stored blob is shorter than it was")
+            hasher.update(buffer[:count])
+            offset += count
+
+    async def set_aside(self) -> bool:
+        """Move the file into quarantine, unless another has taken its place."""
+        return await self._shelf.threads.run(self._shelf.set_aside, self._path, self._fd)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

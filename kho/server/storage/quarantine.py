@@ -1,0 +1,88 @@
+"""Files that were verified, and the place for those that failed.
+
+    <root>/quarantine/<algorithm>-<hex>.<milliseconds>      a blob's file whose bytes were wrong
+
+Nobody reads there: the bytes are kept for whoever wants to know what happened to them.
+"""
+
+import fcntl
+import os
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from kho.server.storage.files import Threads, make_folders, opened_folder
+
+# Some 20 MiB at most.
+REMEMBERED: Final = 100_000
+# Disks rot without touching a file's times, so what was right once is looked at again.
+KEEP_SECONDS: Final = 24 * 3600.0
+
+
+class Identity(NamedTuple):
+    """A file as it is now: any change of its bytes by a program changes one of these."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """What tells this file from another, and from what it was."""
+    return Identity(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+class Verified:
+    """Files whose bytes this process has hashed since they were last changed."""
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[Identity, float] = OrderedDict()
+
+    def __contains__(self, identity: Identity) -> bool:
+        until = self._until.get(identity)
+        return until is not None and time.monotonic() < until
+
+    def add(self, identity: Identity) -> None:
+        """Remember for a day, in place of the oldest when there are many."""
+        self._until.pop(identity, None)
+        self._until[identity] = time.monotonic() + KEEP_SECONDS
+        if len(self._until) > REMEMBERED:
+            self._until.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What the readers of one folder of blobs share."""
+
+    threads: Threads
+    root: Path
+    verified: Verified
+
+    def set_aside(self, path: Path, fd: int) -> bool:
+        """Move the file into quarantine, if it is still the one that `fd` has open.
+
+        Whoever places a blob holds the lock of its folder meanwhile, so a good file that has just
+        replaced the bad one is never taken.
+        """
+        quarantine = self.root / "quarantine"
+        make_folders(quarantine, {self.root})
+        algorithm, name = path.parts[-4], path.parts[-2]
+        target = quarantine / f"{algorithm}-{name}.{time.time_ns() // 1_000_000}"
+        try:
+            with opened_folder(path.parent) as folder:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                if not os.path.samestat(os.stat(path), os.fstat(fd)):
+                    return False
+                os.rename(path, target)
+                os.fsync(folder)
+        except FileNotFoundError:
+            return False
+        with opened_folder(quarantine) as folder:
+            os.fsync(folder)
+        return True
