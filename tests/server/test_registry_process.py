@@ -3,12 +3,15 @@
 import hashlib
 import http.client
 import os
+import random
 import re
 import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -162,3 +165,22 @@ def test_metrics_are_the_sum_of_all_workers(khod: Server) -> None:
     wanted = 'kho_http_requests_total{route="tags",method="GET",status="404"} 40'
     wait_until(lambda: wanted in khod.get("/metrics"))
     assert "never" not in khod.get("/metrics")
+
+
+def push_in_pieces(server: Server, seed: int) -> int:
+    """One blob in chunked coding, in pieces of all sizes; the last status."""
+    chance = random.Random(seed)
+    sizes = chance.choices((1, 7, 100, 1000, 4096, 32 * 1024, 70_000), k=chance.randrange(9, 800))
+    content = [chance.randbytes(size) for size in sizes]
+    location = open_upload(server)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request("PATCH", location, iter(content), encode_chunked=True)
+    assert connection.getresponse().status == 202
+    connection.close()
+    digest = hashlib.sha256(b"".join(content)).hexdigest()
+    return call(server, "PUT", f"{location}?digest=sha256:{digest}").status
+
+
+def test_pieces_that_were_asked_for_ahead_come_in_order(khod: Server) -> None:
+    with ThreadPoolExecutor(6) as clients:
+        assert set(clients.map(partial(push_in_pieces, khod), range(24))) == {201}

@@ -19,7 +19,7 @@ from multiprocessing.connection import wait
 from typing import Any, Final, cast
 
 from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer, WorkerProcess
 
@@ -95,6 +95,7 @@ class Supervisor(MPServer):
             loop=Loops.uvloop,
             http=HTTPModes.http1,
             websockets=False,
+            runtime_mode=RuntimeModes.st,  # which answers receive() in order (web/inflow.py)
             backlog=config.http.backlog,
             backpressure=config.http.max_connections,
             log_enabled=False,

@@ -54,12 +54,7 @@ class App:
         elif scope["type"] == "http":
             observation = Observation(scope)
             try:
-                await self._serve(
-                    scope,
-                    observation.wrap_receive(receive),
-                    observation.wrap_send(send),
-                    observation,
-                )
+                await self._serve(scope, receive, observation.wrap_send(send), observation)
             finally:
                 observation.finish()
 
@@ -68,6 +63,7 @@ class App:
     ) -> None:
         """Answer one request; an exception that leaves here cuts the connection."""
         request = Request(scope, receive, self.config)
+        observation.inflow = request.inflow
         head = scope["method"] == "HEAD"
         try:
             answer = await self._handle(request, observation)
@@ -84,7 +80,7 @@ class App:
             failed = UnknownError("internal error", detail={"request": observation.request_id})
             answer = await _refuse(request, failed)
         try:
-            await send_answer(receive, send, answer, self.config, head=head)
+            await send_answer(request.inflow.next, send, answer, self.config, head=head)
         except ClientGone as error:
             telemetry.log_event("answer cut", reason=str(error), request_id=observation.request_id)
             raise
@@ -159,7 +155,7 @@ async def _drained(request: Request) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             while size < DRAIN_BYTES:
-                message = await request.receive()
+                message = await request.inflow.next()
                 size += len(message.get("body", b""))
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return True

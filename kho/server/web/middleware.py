@@ -5,7 +5,8 @@ from typing import Final
 
 from kho.server import metrics, telemetry
 from kho.server.policy.access import Caller
-from kho.server.web.request import Message, Receive, Scope, Send
+from kho.server.web.inflow import Inflow
+from kho.server.web.request import Message, Scope, Send
 
 API_VERSION: Final = (b"docker-distribution-api-version", b"registry/2.0")
 
@@ -15,7 +16,7 @@ class Observation:
 
     __slots__ = (
         "caller",
-        "received",
+        "inflow",
         "request_id",
         "route",
         "scope",
@@ -29,7 +30,7 @@ class Observation:
         self.route = "other"
         self.caller: Caller | None = None
         self.status = 0
-        self.received = 0
+        self.inflow: Inflow | None = None
         self.sent = 0
         self.started = time.perf_counter()
         offered = next((value for key, value in scope["headers"] if key == b"x-request-id"), None)
@@ -50,28 +51,22 @@ class Observation:
 
         return observed
 
-    def wrap_receive(self, receive: Receive) -> Receive:
-        """Count what comes in."""
-
-        async def observed() -> Message:
-            message = await receive()
-            self.received += len(message.get("body", b""))
-            return message
-
-        return observed
-
     def finish(self) -> None:
         """Write the line and move the counters."""
         seconds = time.perf_counter() - self.started
+        received = 0
+        if self.inflow is not None:
+            received = self.inflow.received
+            self.inflow.close()
         method = self.scope["method"]
         metrics.request_ended()
-        metrics.observe_request(self.route, method, self.status, seconds, self.received, self.sent)
+        metrics.observe_request(self.route, method, self.status, seconds, received, self.sent)
         telemetry.log_access(
             scope=self.scope,
             route=self.route,
             status=self.status,
             seconds=seconds,
-            received=self.received,
+            received=received,
             sent=self.sent,
             request_id=self.request_id,
             remote="" if self.caller is None else self.caller.address,

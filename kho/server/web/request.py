@@ -1,9 +1,9 @@
 """A request as handlers see it, and the answers that they give."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
 
 from kho.oci.digest import Digest
@@ -12,11 +12,12 @@ from kho.server.config import Config
 from kho.server.policy.access import NOBODY, Caller
 from kho.server.registry.blobs import BlobReader
 from kho.server.registry.uploads import BodyCut
+from kho.server.web import inflow
 from kho.server.web.watchdog import Watchdog
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Message = inflow.Message
+Scope = inflow.Message
+Receive = inflow.Receive
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
@@ -62,14 +63,14 @@ class Request:
         "body_done",
         "caller",
         "config",
-        "receive",
+        "inflow",
         "scope",
         "values",
     )
 
     def __init__(self, scope: Scope, receive: Receive, config: Config) -> None:
         self.scope = scope
-        self.receive = receive
+        self.inflow = inflow.Inflow(receive)
         self.config = config
         self.caller = Caller(NOBODY)  # until auth.admit has found out
         self.values = Values()
@@ -120,8 +121,8 @@ class Request:
         """Whether bytes may follow the headers."""
         return self.header(b"transfer-encoding") is not None or bool(self.content_length)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes.
+    async def chunks(self, *, ahead: bool = False) -> AsyncIterator[bytes]:
+        """The body as it comes; `ahead` takes more of it than was asked for, where that is cheaper.
 
         Raises BodyCut when the client leaves, RequestTimeout when it stalls or drips.
         """
@@ -132,15 +133,18 @@ class Request:
         watchdog = Watchdog(http.idle_seconds)
         try:
             while not self.body_done:
-                message = await watchdog.wait(self.receive())
+                message = await watchdog.wait(self.inflow.next())
                 if message["type"] == "http.disconnect":
                     self.body_done = True
                     raise BodyCut
                 self.body_done = not message.get("more_body", False)
                 chunk: bytes = message.get("body", b"")
                 total += len(chunk)
-                if self.body_done and expected is not None and total != expected:
-                    raise BodyCut
+                if self.body_done:
+                    if expected is not None and total != expected:
+                        raise BodyCut
+                elif ahead and expected is None:
+                    self.inflow.look_ahead(len(chunk))
                 if chunk:
                     yield chunk
                 elapsed = clock() - started

@@ -36,7 +36,7 @@ def _session_answer(status: int, repository: str, upload_id: str, size: int) -> 
 def _body(request: Request) -> Body:
     header = request.header(b"content-range")
     chunk = None if header is None else parse_chunk(header)
-    return Body(request.chunks(), request.content_length, chunk)
+    return Body(request.chunks(ahead=True), request.content_length, chunk)
 
 
 async def start(resources: Resources, request: Request) -> Response:
