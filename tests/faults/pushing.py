@@ -77,14 +77,18 @@ class Client:
 
     async def work(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
         """Go on until told to stop, or until the server is gone."""
-        self._session, self._stop = session, stop
+        self.begin(session, stop)
         try:
             if self.cut is not None:
-                await self._resume(self.cut)
+                await self.resume(self.cut)
             while not stop.is_set():
                 await self._act()
         except Broken:
             return
+
+    def begin(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+        """Use these connections; `stop` is set when something was killed."""
+        self._session, self._stop = session, stop
 
     async def _act(self) -> None:
         acts = [self._image, self._manifest, self._shared, self._pull, self._move, self._delete]
@@ -124,13 +128,13 @@ class Client:
                 raise Broken  # aiohttp may have sent it twice: a first time to the worker that died
             raise Violation(f"{method} {path}: {answer.status} {answer.body!r}")
 
-    async def _blob(self, repository: str, size: int) -> str:
-        """Push one blob in one of three ways."""
+    async def push_blob(self, repository: str, size: int, way: str | None = None) -> str:
+        """Push a new blob: `post` in one request, `put` in two, `patch` in chunks."""
         content = self.random.randbytes(size)
         digest = digest_of(content)
         key: Key = (repository, "blob", digest)
         start = f"/v2/{repository}/blobs/uploads/"
-        way = self.random.choice(["post", "put", "patch", "patch"])
+        way = way or self.random.choice(["post", "put", "patch", "patch"])
         if way == "post":
             await self._write({key: HERE}, 201, "POST", f"{start}?digest={digest}", content)
             return digest
@@ -165,7 +169,7 @@ class Client:
         path = f"{upload.location}?digest={digest_of(upload.content)}"
         await self._write({key: HERE}, 201, "PUT", path, rest)
 
-    async def _resume(self, upload: Upload) -> None:
+    async def resume(self, upload: Upload) -> None:
         """Ask for the offset, which must be true, and go on from there."""
         digest = digest_of(upload.content)
         key: Key = (self.repository, "blob", digest)
@@ -191,18 +195,19 @@ class Client:
     async def _image(self) -> None:
         """A new layer and a manifest of it."""
         size = int(2 ** self.random.uniform(6, 18.2))
-        digest = await self._blob(self.repository, size)
+        digest = await self.push_blob(self.repository, size)
         self.layers = [*self.layers[-LAYERS_KEPT:], (digest, size)]
         if self.random.random() < 0.3:
-            self.loose.append(await self._blob(self.repository, 100))
+            self.loose.append(await self.push_blob(self.repository, 100))
         await self._manifest()
 
     async def _layer(self, repository: str, layers: list[tuple[str, int]]) -> tuple[str, int]:
         if not layers:
-            layers.append((await self._blob(repository, 1000), 1000))
+            layers.append((await self.push_blob(repository, 1000), 1000))
         return self.random.choice(layers)
 
-    def _document(self, layer: tuple[str, int]) -> bytes:
+    def document(self, layer: tuple[str, int]) -> bytes:
+        """A manifest that no one has pushed before."""
         self._count += 1
         described = {"mediaType": "application/octet-stream", "digest": layer[0], "size": layer[1]}
         return json.dumps(
@@ -215,7 +220,8 @@ class Client:
             }
         ).encode()
 
-    async def _put(self, repository: str, content: bytes, tag: str | None) -> None:
+    async def push_manifest(self, repository: str, content: bytes, tag: str | None) -> None:
+        """Push a manifest by tag, or by its digest."""
         digest = digest_of(content)
         values: dict[Key, str | None] = {(repository, "manifest", digest): HERE}
         if tag is not None:
@@ -225,21 +231,21 @@ class Client:
 
     async def _manifest(self) -> None:
         """A new manifest of a layer that is there, by tag or by digest."""
-        content = self._document(await self._layer(self.repository, self.layers))
+        content = self.document(await self._layer(self.repository, self.layers))
         tag = self.random.choice([None, *range(TAGS)])
-        await self._put(self.repository, content, None if tag is None else f"t{tag}")
+        await self.push_manifest(self.repository, content, None if tag is None else f"t{tag}")
         self.manifests = [*self.manifests[-MANIFESTS_KEPT:], content]
 
     async def _shared(self) -> None:
         """A new manifest in the repository of all, under a tag that all move."""
-        content = self._document(await self._layer(SHARED, self.shared_layers))
-        await self._put(SHARED, content, f"t{self.random.randrange(TAGS)}")
+        content = self.document(await self._layer(SHARED, self.shared_layers))
+        await self.push_manifest(SHARED, content, f"t{self.random.randrange(TAGS)}")
 
     async def _move(self) -> None:
         """Point a tag at a manifest of before."""
         if self.manifests:
             tag = f"t{self.random.randrange(TAGS)}"
-            await self._put(self.repository, self.random.choice(self.manifests), tag)
+            await self.push_manifest(self.repository, self.random.choice(self.manifests), tag)
 
     async def _pull(self) -> None:
         """Read back what is certainly there."""
