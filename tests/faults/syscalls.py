@@ -24,6 +24,8 @@ CALLS: Final = (
 )
 LARGE: Final = 300_000
 SMALL: Final = 200
+# A worker is quickly replaced; this often the supervisor is killed, too.
+ALL_OF_IT: Final = 10
 _CALL: Final = re.compile(r"(\d+) +(\w+)\(")
 
 
@@ -66,15 +68,19 @@ class Surgery(Run):
         self.folder = folder
         self.killed: Counter[str] = Counter()
         self.missed = 0
+        self._starts = 0
 
     async def start(self) -> int:
-        """Kill what is left, start anew, look, and warm it up; the worker's process id."""
-        self.victim.destroy()
-        self.victim.start()
+        """Start, or let the supervisor do it; look, and warm it up; the worker's process id."""
+        if self.victim.alive and self._starts % ALL_OF_IT == 0:
+            self.victim.kill_all()
+        if not self.victim.alive:
+            self.victim.start()
+        self._starts += 1
         await self.victim.ready()
         await self.look(everything=len(self.memory.registers) < SMALL)
         assert await self._push(resume=True)
-        (worker,) = self.victim.children()
+        (worker, *_) = self.victim.children()
         return worker
 
     async def _push(self, *, resume: bool = False) -> bool:

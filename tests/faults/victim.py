@@ -44,6 +44,11 @@ class Victim:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor lives."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *before: str) -> None:
         """Start it, under the program `before` if there is one; do not wait."""
         serve = ["serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
@@ -80,7 +85,7 @@ class Victim:
 
     def destroy(self) -> None:
         """Leave nothing behind."""
-        if self._process is not None and self._process.poll() is None:
+        if self.alive:
             self.kill_all()
 
     async def ready(self) -> float:
