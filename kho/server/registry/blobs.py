@@ -5,7 +5,7 @@ from kho.oci.errors import BlobUnknown
 from kho.server.database import blobs as rows
 from kho.server.database.engine import Transaction
 from kho.server.policy.access import Caller
-from kho.server.registry import repositories, trail
+from kho.server.registry import repositories, trail, verification
 from kho.server.resources import Resources
 from kho.server.storage.interface import BlobReader
 
@@ -19,15 +19,27 @@ def _unknown(digest: Digest) -> BlobUnknown:
 async def size(resources: Resources, repository: str, digest: Digest) -> int:
     """Length in bytes; raise BlobUnknown, also when the stored bytes are not whole."""
     found = await resources.database.read(rows.size, repository, digest)
-    if found is None or not await resources.storage.holds(digest, found):
+    if found is None:
+        raise _unknown(digest)
+    if not await resources.storage.holds(digest, found):
+        await verification.absent(resources, repository, digest, found)
         raise _unknown(digest)
     return found
 
 
 async def read(resources: Resources, repository: str, digest: Digest) -> BlobReader:
-    """Open for reading; the caller closes. Raise BlobUnknown like `size`."""
+    """Open for reading; the caller closes. Raise BlobUnknown like `size`.
+
+    Reading never comes to a good end with bytes that are not those of the digest.
+    """
     found = await resources.database.read(rows.size, repository, digest)
-    reader = None if found is None else await resources.storage.open(digest, found)
+    if found is None:
+        raise _unknown(digest)
+    stored = await resources.storage.open(digest, found)
+    if stored is None:
+        await verification.absent(resources, repository, digest, found)
+        raise _unknown(digest)
+    reader = await verification.sound(resources, repository, digest, stored)
     if reader is None:
         raise _unknown(digest)
     return reader

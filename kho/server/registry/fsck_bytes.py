@@ -8,7 +8,7 @@ from kho.oci.hashing import resume_hasher
 from kho.server.database import blobs, inventory, uploads
 from kho.server.database.inventory import SessionFacts
 from kho.server.registry.finding import Check, Finding
-from kho.server.storage.interface import BlobReader, StoredBlob, StoredSession
+from kho.server.storage.interface import StoredBlob, StoredReader, StoredSession
 
 _HOLDERS = 3
 
@@ -41,7 +41,7 @@ async def blob(check: Check, name: str) -> list[Finding]:
     return [Finding("blob.damaged", name, wrong, "moved to quarantine; push it again", mend)]
 
 
-async def _wrong(check: Check, reader: BlobReader, digest: Digest, size: int) -> str | None:
+async def _wrong(check: Check, reader: StoredReader, digest: Digest, size: int) -> str | None:
     if reader.size != size:
         return f"{reader.size} bytes are stored, {size} were pushed"
     if check.quick:

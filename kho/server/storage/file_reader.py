@@ -8,6 +8,7 @@ from typing import Final
 from kho.oci.digest import Digest
 from kho.oci.errors import Unavailable
 from kho.oci.hashing import Hasher, new_hasher
+from kho.server.storage.files import as_registry_error
 from kho.server.storage.quarantine import Identity, Shelf, identity_of
 
 CHUNK: Final = 128 * 1024
@@ -20,7 +21,7 @@ _NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
 class FileReader:
     """One open blob file."""
 
-    def __init__(self, shelf: Shelf, path: Path, fd: int, status: os.stat_result) -> None:
+    def __init__(self, shelf: Shelf, path: str, fd: int, status: os.stat_result) -> None:
         self._shelf = shelf
         self._path = path
         self._fd = fd
@@ -49,7 +50,10 @@ class FileReader:
 
     def twin(self) -> "FileReader":
         """The same file under another descriptor."""
-        fd = os.dup(self._fd)
+        try:
+            fd = os.dup(self._fd)
+        except OSError as error:
+            raise as_registry_error(error) from error
         return FileReader(self._shelf, self._path, fd, os.fstat(fd))
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -97,7 +101,7 @@ class FileReader:
 
     async def set_aside(self) -> bool:
         """Move the file into quarantine, unless another has taken its place."""
-        return await self._shelf.threads.run(self._shelf.set_aside, self._path, self._fd)
+        return await self._shelf.threads.run(self._shelf.set_aside, Path(self._path), self._fd)
 
     def close(self) -> None:
         """Close the file."""

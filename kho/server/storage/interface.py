@@ -79,6 +79,10 @@ class BlobReader(Protocol):
     def close(self) -> None:
         """Let go of the blob; safe to call twice."""
 
+
+class StoredReader(BlobReader, Protocol):
+    """The same, for those who want to know whether the bytes are right."""
+
     @property
     def identity(self) -> Hashable:
         """Equal for readers of the same bytes; another when these were replaced or changed."""
@@ -91,7 +95,7 @@ class BlobReader(Protocol):
         """The bytes were hashed and are right: `verified` from now on, for a day."""
 
     def twin(self) -> Self:
-        """Another reader of the same bytes, to be closed on its own."""
+        """Another reader of the same bytes, to be closed on its own. Raises Unavailable."""
 
     async def digest(self, algorithm: str) -> Digest:
         """Hash all bytes as they are stored; raises Unavailable when they cannot be read."""
@@ -158,7 +162,7 @@ class BlobStorage(Protocol):
     async def discard(self, upload_id: str) -> None:
         """Forget a session and its bytes; nothing happens when it is gone."""
 
-    async def open(self, digest: Digest, size: int | None) -> BlobReader | None:
+    async def open(self, digest: Digest, size: int | None) -> StoredReader | None:
         """Open a blob that should have `size` bytes; None when it is absent or has another size.
 
         Without a size whatever is there is opened.

@@ -86,18 +86,19 @@ async def _send_pieces(
     send: Send, pieces: AsyncIterator[bytes], config: Config, gone: asyncio.Task[None]
 ) -> None:
     clock = asyncio.get_running_loop().time
-    started, sent = clock(), 0
+    waited, sent = 0.0, 0
     watchdog = Watchdog(config.http.idle_seconds)
     try:
         async for piece in pieces:
+            before = clock()
             await watchdog.wait(
                 send({"type": "http.response.body", "body": piece, "more_body": True})
             )
             sent += len(piece)
             if gone.done():
                 raise ClientGone("the client left")
-            elapsed = clock() - started
-            if elapsed > config.http.grace_seconds and sent < elapsed * config.http.minimum_rate:
+            waited += clock() - before  # for the client, not for our disk
+            if waited > config.http.grace_seconds and sent < waited * config.http.minimum_rate:
                 raise ClientGone("the client reads too slowly")
     except TimeoutError as error:
         raise ClientGone("the client stopped reading") from error
