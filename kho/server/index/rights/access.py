@@ -4,6 +4,7 @@ identity ──> load: account or robot, groups, grants ──> Principal
 revisions grew? (asked at most once a second) ──> every drawer is emptied, and loaded again
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ from kho.server.policy.identity import Identity
 from kho.server.resources import Resources
 
 FRESH_SECONDS: Final = 1.0
+# While one looks the others go on; not when the database does not answer him.
+STALE_SECONDS: Final = 2.0
 REMEMBERED: Final = 10_000
 # Sources whose users need no row of accounts.
 _ELSEWHERE: Final = ("htpasswd", "ldap", "proxy")
@@ -45,6 +48,7 @@ class _Freshness:
     """When the revision was looked at, and what it was."""
 
     until: float = 0.0
+    seen: float = -math.inf
     revision: int = -1
 
 
@@ -60,7 +64,7 @@ async def refresh(resources: Resources) -> None:
     """Forget what is remembered, if somebody changed who may do what; asked once a second."""
     clock = resources.memory.keep(_Freshness)
     now = time.monotonic()
-    if now < clock.until:
+    if now < clock.until and now < clock.seen + STALE_SECONDS:
         return
     clock.until = now + FRESH_SECONDS
     try:
@@ -68,6 +72,7 @@ async def refresh(resources: Resources) -> None:
     except BaseException:
         clock.until = 0.0
         raise
+    clock.seen = max(clock.seen, now)
     if revision != clock.revision:
         clock.revision = revision
         resources.memory.forget()
