@@ -3,19 +3,18 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.faults import flush_order
+from tests.faults.conftest import VictimMaker
 from tests.faults.flush_order import STRACE, Order
 from tests.faults.kills import Run
 from tests.faults.pushing import Client
-from tests.faults.scale import report, rounds, seed
+from tests.faults.scale import LONG, report, rounds, seed
 from tests.faults.victim import Victim
-from tests.postgres import PostgresServer
 
 PUSHERS: Final = 4
 
@@ -43,32 +42,17 @@ async def traced(victim: Victim, drawn: int, images: int, log: Path) -> None:
     await asyncio.to_thread(victim.reap)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest) -> Iterator[tuple[str, str | None]]:
-    """Its name, and its address when it is not in the data folder."""
-    if request.param == "sqlite":
-        yield "sqlite", None
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    name = f"order_{os.getpid()}"
-    yield "postgres", server.create(name, template="kho")
-    server.drop(name)
-
-
-@pytest.mark.timeout(0)
-async def test_F3_the_answer_comes_last(database: tuple[str, str | None], tmp_path: Path) -> None:
+@pytest.mark.timeout(0 if LONG else 300)
+async def test_F3_the_answer_comes_last(
+    new_victim: VictimMaker, database: str, tmp_path: Path
+) -> None:
     if shutil.which("strace") is None:
         pytest.fail("strace is missing (Debian: apt-get install strace)", pytrace=False)
-    name, url = database
     drawn, images, log = seed(), rounds(short=28, long=1000), tmp_path / "trace"
-    victim = Victim(tmp_path, url)
-    try:
-        await traced(victim, drawn, images, log)
-    finally:
-        victim.destroy()
-    order = Order(flush_order.trace(flush_order.read(log)), name)
+    await traced(new_victim(2), drawn, images, log)
+    order = Order(flush_order.trace(flush_order.read(log)), database)
     order.check()
-    report("F3", database=name, seed=drawn, proven=dict(order.proven))
+    report("F3", database=database, seed=drawn, proven=dict(order.proven))
     assert order.wrong == []
     assert order.proven["manifest"] == images
     assert order.proven["blob"] == images * 3

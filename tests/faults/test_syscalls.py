@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import VictimMaker
 from tests.faults.scale import LONG, report, rounds, seed
 from tests.faults.syscalls import Surgery
-from tests.faults.victim import Victim
-from tests.postgres import PostgresServer
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="traces what it did not start: root only"),
@@ -18,30 +17,19 @@ pytestmark = [
 ]
 
 
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.timeout(0 if LONG else 300)
 async def test_F2_a_kill_at_any_system_call_of_a_push_loses_nothing(
-    database: str, request: pytest.FixtureRequest, tmp_path: Path
+    new_victim: VictimMaker, database: str, tmp_path: Path
 ) -> None:
-    url = None
-    if database == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.create(f"calls_{os.getpid()}", template="kho")
-    drawn = seed()
-    victim = Victim(tmp_path, url, workers=1)
+    drawn, victim = seed(), new_victim(1)
     surgery = Surgery(victim, drawn, tmp_path)
-    point = None
-    try:
-        points = await surgery.points()
-        chosen = points if LONG else random.Random(drawn).sample(points, rounds(short=3, long=0))
-        for point in chosen:
-            await surgery.cut(point)
-        await surgery.start()
-    except BaseException:
-        print(f"FAULTS_SEED={drawn}, at {point}\n{victim.tail()}")
-        raise
-    finally:
-        victim.destroy()
+    points = await surgery.points()
+    chosen = points if LONG else random.Random(drawn).sample(points, rounds(short=3, long=0))
+    for point in chosen:
+        print(f"FAULTS_SEED={drawn} at {point}")
+        await surgery.cut(point)
+    await surgery.start()
+    assert victim.fsck() == ""
     report(
         "F2",
         database=database,

@@ -92,9 +92,11 @@ class Victim:
         """Wait until all workers answer that they are ready; how many seconds that took."""
         began = time.monotonic()
         while time.monotonic() - began < START_SECONDS:
-            if all(await asyncio.gather(*(self._probe() for _ in range(PROBES)))):
+            if await self._probe() and all(
+                await asyncio.gather(*(self._probe() for _ in range(PROBES)))
+            ):
                 return time.monotonic() - began
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
         raise AssertionError(f"not ready after {START_SECONDS} s:\n{self.tail()}")
 
     async def _probe(self) -> bool:

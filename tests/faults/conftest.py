@@ -1,0 +1,42 @@
+"""A real registry for each database, which a test may kill."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.victim import Victim
+from tests.postgres import PostgresServer
+
+VictimMaker = Callable[[int], Victim]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Its name."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_victim(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[VictimMaker]:
+    """Make the registry with so many workers; what it wrote last is shown when the test fails."""
+    made: list[Victim] = []
+    url, server, name = None, None, f"victim_{os.getpid()}"
+    if database == "postgres":
+        server = request.getfixturevalue("postgres")
+        assert isinstance(server, PostgresServer)
+        url = server.create(name, template="kho")
+
+    def make(workers: int) -> Victim:
+        made.append(Victim(tmp_path, url, workers=workers))
+        return made[-1]
+
+    yield make
+    for victim in made:
+        victim.destroy()
+        print(victim.tail())
+    if server is not None:
+        server.drop(name)
