@@ -27,6 +27,7 @@ _SECRET_NAME = re.compile(
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+_string = json.encoder.encode_basestring_ascii
 
 
 class _State:
@@ -93,24 +94,23 @@ def log_access(
         return
     client = scope.get("client")
     agent = next((value for key, value in scope["headers"] if key == b"user-agent"), b"")
-    line: dict[str, object] = {
-        "time": _now(),
-        "level": "info",
-        "event": "request",
-        "method": scope["method"][:32],
-        "path": scope["path"].partition("?")[0][:FIELD_CHARACTERS],
-        "route": route,
-        "status": status,
-        "seconds": round(seconds, 6),
-        "received": received,
-        "sent": sent,
-        "remote": remote or (client[0] if client else ""),
-        "user_agent": agent[:FIELD_CHARACTERS].decode("latin-1"),
-        "request_id": request_id,
-    }
-    if actor is not None:
-        line["actor"] = actor
-    _write(line)
+    # A template takes a third of the time of an encoder, and this line is a part of every answer.
+    line = (
+        f'{{"time":"{_now()}","level":"info","event":"request",'
+        f'"method":{_string(scope["method"][:32])},'
+        f'"path":{_string(scope["path"].partition("?")[0][:FIELD_CHARACTERS])},'
+        f'"route":"{route}","status":{status},"seconds":{round(seconds, 6)},'
+        f'"received":{received},"sent":{sent},'
+        f'"remote":{_string(remote or (client[0] if client else ""))},'
+        f'"user_agent":{_string(agent[:FIELD_CHARACTERS].decode("latin-1"))},'
+        f'"request_id":"{request_id}"'
+    )
+    line += "}" if actor is None else f',"actor":{_string(actor)}}}'
+    line = line.replace("\x7f", "\\u007f")
+    if _State.text or len(line) > LINE_BYTES:
+        _write(json.loads(line))
+    else:
+        _put(line + "\n")
 
 
 def _now() -> str:
@@ -142,8 +142,12 @@ def _write(line: dict[str, object]) -> None:
     for limit in SHORTER:
         if len(rendered) > LINE_BYTES:
             rendered = _render({name: _shortened(value, limit) for name, value in line.items()})
+    _put(rendered)
+
+
+def _put(line: str) -> None:
     with suppress(OSError):  # a closed or full standard error must not stop the server
-        os.write(2, rendered.encode("ascii"))
+        os.write(2, line.encode("ascii"))
 
 
 def _shortened(value: object, limit: int) -> object:

@@ -59,9 +59,11 @@ class FileReader:
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Read from the page cache inline, from the disk in a thread."""
         offset = start
+        # One for all pieces: each of its own cost more than the copy out of it.
+        buffer = memoryview(bytearray(min(CHUNK, stop - start)))
         while offset < stop:
             length = min(CHUNK, stop - offset)
-            piece = self._cached(offset, length)
+            piece = self._cached(buffer[:length], offset)
             if piece is None:
                 piece = await self._shelf.threads.run(os.pread, self._fd, length, offset)
             if not piece:
@@ -69,16 +71,15 @@ class FileReader:
             offset += len(piece)
             yield piece
 
-    def _cached(self, offset: int, length: int) -> bytes | None:
+    def _cached(self, buffer: memoryview, offset: int) -> bytes | None:
         """The bytes if the page cache has some of them, else None."""
         if not _NOWAIT:
             return None
-        buffer = bytearray(length)
         try:
             count = os.preadv(self._fd, (buffer,), offset, _NOWAIT)
         except OSError:
             return None  # EAGAIN: not in memory. Any real error comes again in the thread.
-        return bytes(memoryview(buffer)[:count]) if count < length else bytes(buffer)
+        return bytes(buffer[:count])
 
     async def digest(self, algorithm: str) -> Digest:
         """Hash the whole file, in a thread."""

@@ -29,6 +29,7 @@ from kho.server.storage.files import (
     Threads,
     as_registry_error,
     fsync_folder,
+    fsync_named,
     make_folders,
     opened_folder,
 )
@@ -217,6 +218,7 @@ class FilesystemStorage:
         self.threads = Threads()
         self.root = root
         self.blobs = root / "docker" / "registry" / "v2" / "blobs"
+        self._blobs = str(self.blobs)
         self.uploads = root / "uploads"
         self.shelf = Shelf(self.threads, root, Verified())
         self.inventory = FileInventory(self.threads, self.blobs, self.uploads)
@@ -232,7 +234,11 @@ class FilesystemStorage:
 
     def blob_path(self, digest: Digest) -> Path:
         """Where the blob's bytes are; built from a parsed digest only."""
-        return self.blobs / digest.algorithm / digest.hex[:2] / digest.hex / "data"
+        return Path(self.blob_file(digest))
+
+    def blob_file(self, digest: Digest) -> str:
+        """The same as text: joining paths took a fifth of a HEAD."""
+        return f"{self._blobs}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
 
     def make_folder(self, path: Path) -> None:
         """Make a blob's folder durable. Those of the first two digits are few, and remembered."""
@@ -304,7 +310,7 @@ class FilesystemStorage:
 
     async def open(self, digest: Digest, size: int | None) -> FileReader | None:
         """Open, and check the size against the one expected."""
-        path = self.blob_path(digest)
+        path = self.blob_file(digest)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -320,11 +326,20 @@ class FilesystemStorage:
     async def holds(self, digest: Digest, size: int) -> bool:
         """One stat."""
         try:
-            return os.stat(self.blob_path(digest)).st_size == size
+            return os.stat(self.blob_file(digest)).st_size == size
         except FileNotFoundError:
             return False
         except OSError as error:
             raise as_registry_error(error) from error
+
+    async def settle(self, digest: Digest, size: int) -> bool:
+        """Stat; flush the file, its name and the folders above."""
+        if not await self.holds(digest, size):
+            return False
+        path = self.blob_path(digest)
+        await self.threads.run(fsync_named, path)
+        await self.threads.run(self.make_folder, path.parent)
+        return True
 
     async def delete(self, digest: Digest) -> None:
         """Unlink the file and its folder."""
