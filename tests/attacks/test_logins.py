@@ -81,6 +81,7 @@ async def resources(registry: Registry) -> Resources:
     found = resources_of(registry.workers[-1])
     line = found.memory.keep(Line)
     line.cost = CHEAP
+    line.rest_factor = 0.0
     hashed = await passwords.hash_password(found, PASSWORD)
     await found.database.write(add_accounts, hashed)
     found.memory.forget()

@@ -190,6 +190,8 @@ async def _prove(resources: Resources, attempt: _Attempt, proofs: _Proofs, mark:
             await throttle.failed(resources, admission)
             raise
     if proof is None:
+        if not admission.familiar:
+            resources.memory.keep(passwords.Line).rest()
         await throttle.failed(resources, admission)
         _note_failure(resources, attempt.address, "failed", attempt.username)
         raise Unauthorized(WRONG)

@@ -126,9 +126,11 @@ class Gate:
 
     def __init__(self) -> None:
         self.open = threading.Event()
+        self.begun = threading.Event()
         self.done: list[str] = []
 
     def work(self, name: str) -> str:
+        self.begun.set()
         assert self.open.wait(20)
         self.done.append(name)
         return name
@@ -151,7 +153,42 @@ async def test_the_line_is_bounded_and_the_familiar_go_first(resources: Resource
     assert len(refused) == 60 - 1 - passwords.PLACES
     assert all(int(dict(one.headers)["Retry-After"]) >= 1 for one in refused)
     assert gate.done[1:9] == [f"f{n}" for n in range(passwords.KEPT_PLACES)]
-    assert gate.done[9:] == [f"s{n}" for n in range(1, 25)]
+    strangers = passwords.PLACES - passwords.KEPT_PLACES
+    assert gate.done[9:] == [f"s{n}" for n in range(1, strangers + 1)]
+
+
+async def test_after_a_wrong_password_strangers_wait_and_nobody_else(
+    resources: Resources,
+) -> None:
+    line = resources.memory.keep(Line)
+    line.rest_factor = 5.0
+    ended: list[str] = []
+
+    async def hashing(name: str, *, familiar: bool) -> None:
+        await passwords.hashing(resources, lambda: burn(0.04), familiar=familiar)
+        ended.append(name)
+
+    clock = asyncio.get_running_loop().time
+    await hashing("first", familiar=False)
+    line.rest()
+    began = clock()
+    stranger = asyncio.create_task(hashing("stranger", familiar=False))
+    another = asyncio.create_task(hashing("another", familiar=False))
+    await asyncio.sleep(0.01)
+    await hashing("owner", familiar=True)
+    assert ended == ["first", "owner"]
+    await stranger
+    assert clock() - began >= 5 * 0.04
+    await another  # nobody was wrong since, so it follows at once
+    assert ended == ["first", "owner", "stranger", "another"]
+    assert line.waiting == 0
+
+
+def burn(seconds: float) -> None:
+    """Work for so long a time of a core."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
 
 
 async def test_those_who_leave_give_their_place_away(resources: Resources) -> None:
@@ -164,6 +201,7 @@ async def test_those_who_leave_give_their_place_away(resources: Resources) -> No
     first, *others = (start(name) for name in "abcd")
     await asyncio.sleep(0.05)
     assert line.waiting == 3
+    assert await asyncio.to_thread(gate.begun.wait, 20)
     first.cancel()
     others[1].cancel()
     await asyncio.sleep(0.05)

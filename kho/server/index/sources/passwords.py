@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,12 @@ LOCK: Final = "hashing.lock"
 # A tenth of a busy core, and all of an idle one.
 NICENESS: Final = 10
 # Those that may wait in one worker, and how many of these places are kept for familiar addresses.
-PLACES: Final = 32
+PLACES: Final = 16
 KEPT_PLACES: Final = 8
 RETRY_SECONDS: Final = 3
+# After a wrong password from an unfamiliar address the next unfamiliar one waits, so many times as
+# long as the hash took: guessing gets a fifth of a core in each worker, even of an idle machine.
+REST: Final = 4.0
 
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
@@ -54,10 +58,14 @@ class Line:
 
     def __init__(self) -> None:
         self.cost = Cost()
+        self.rest_factor = REST
         self._threads = ThreadPoolExecutor(1, "hashing", _step_back)
         self._busy = False
         self._familiar: deque[asyncio.Future[None]] = deque()
         self._strangers: deque[asyncio.Future[None]] = deque()
+        self._took = 0.0
+        self._rested_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
@@ -66,14 +74,20 @@ class Line:
 
     async def run(self, lock: str, work: Callable[[], T], *, familiar: bool) -> T:
         """Do `work` when nobody else on the machine does. Raises TooManyRequests."""
-        if self._busy:
+        loop = asyncio.get_running_loop()
+        if self._busy or not (familiar or self._rested_at <= loop.time()):
             await self._turn(familiar=familiar)
         self._busy = True
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _alone, lock, work)
+            done, self._took = await loop.run_in_executor(self._threads, _alone, lock, work)
         finally:
             self._next()
+        return done
+
+    def rest(self) -> None:
+        """Let strangers wait for a while: the last password was wrong."""
+        now = asyncio.get_running_loop().time()
+        self._rested_at = max(self._rested_at, now + self.rest_factor * self._took)
 
     async def _turn(self, *, familiar: bool) -> None:
         if self.waiting >= (PLACES if familiar else PLACES - KEPT_PLACES):
@@ -83,6 +97,8 @@ class Line:
         turn = asyncio.get_running_loop().create_future()
         line = self._familiar if familiar else self._strangers
         line.append(turn)
+        if not self._busy:
+            self._wait_for_rest()
         try:
             await turn
         except asyncio.CancelledError:
@@ -94,13 +110,30 @@ class Line:
             raise
 
     def _next(self) -> None:
-        for line in (self._familiar, self._strangers):
+        """Hand over to who waits; strangers only once the line has rested."""
+        lines = [self._familiar]
+        if self._rested_at <= asyncio.get_running_loop().time():
+            lines.append(self._strangers)
+        for line in lines:
             while line:
                 turn = line.popleft()
                 if not turn.done():
                     turn.set_result(None)
                     return
         self._busy = False
+        if self._strangers:
+            self._wait_for_rest()
+
+    def _wait_for_rest(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(self._rested_at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        if not self._busy:
+            self._busy = True
+            self._next()
 
 
 async def hash_password(resources: Resources, password: str) -> str:
@@ -215,16 +248,22 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-def _alone(lock: str, work: Callable[[], T]) -> T:
-    """Do `work` while no other process on the data folder does."""
+def _alone(lock: str, work: Callable[[], T]) -> tuple[T, float]:
+    """Do `work` while no other process on the data folder does; its seconds of a core, too."""
     try:
         held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         telemetry.log_event("cannot hold others back from hashing", "warning", reason=str(error))
-        return work()
+        return _timed(work)
     try:
         with suppress(OSError):  # a file system without locks: each worker hashes for itself
             fcntl.flock(held, fcntl.LOCK_EX)
-        return work()
+        return _timed(work)
     finally:
         os.close(held)
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    started = time.thread_time()
+    done = work()
+    return done, time.thread_time() - started
