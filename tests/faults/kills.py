@@ -17,7 +17,15 @@ CLIENTS: Final = 8
 READERS: Final = 8
 OLD_ONES: Final = 100
 LONGEST_WORK: Final = 0.5
-WAYS: Final = {"a worker": 6, "both workers": 1, "the supervisor": 1, "all": 2}
+# A start takes about so long.
+START: Final = 1.5
+WAYS: Final = {
+    "a worker": 12,
+    "both workers": 2,
+    "the supervisor": 2,
+    "all": 3,
+    "all, and again while it starts": 1,
+}
 LIMIT: Final = aiohttp.ClientTimeout(total=30)
 
 
@@ -63,16 +71,17 @@ class Run:
             )
             (way,) = self.random.choices(list(WAYS), weights=list(WAYS.values()))
             stop.set()
-            killed = time.monotonic()
-            self._kill(way)
+            killed = await self._kill(way)
             await self.victim.ready()
             self.figures.ready.append(time.monotonic() - killed)
             self.figures.kills[way] += 1
             await asyncio.gather(*working)
         await self.look()
 
-    def _kill(self, way: str) -> None:
+    async def _kill(self, way: str) -> float:
+        """When the last kill was."""
         workers = self.victim.children()
+        now = time.monotonic()
         if way == "a worker" and workers:
             kill(self.random.choice(workers))
         elif way == "both workers":
@@ -85,6 +94,12 @@ class Run:
         else:
             self.victim.kill_all()
             self.victim.start()
+            if way == "all, and again while it starts":
+                await asyncio.sleep(self.random.uniform(0, START))
+                now = time.monotonic()
+                self.victim.kill_all()
+                self.victim.start()
+        return now
 
     async def look(self, *, everything: bool = False) -> None:
         """Read what was touched and some of what was not; settle what was in doubt."""
