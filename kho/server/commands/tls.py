@@ -27,6 +27,7 @@ Clients must trust {ca}. Copy it to each of them, then, as root:
                            cp ca.crt /etc/containerd/certs.d/{host}:{port}/ca.crt
                            and in hosts.toml beside it:
                              server = "https://{host}:{port}"
+                             ca = "/etc/containerd/certs.d/{host}:{port}/ca.crt"
                              [host."https://{host}:{port}"]
                                ca = "/etc/containerd/certs.d/{host}:{port}/ca.crt"
   all of it, on Debian     cp ca.crt /usr/local/share/ca-certificates/kho-lab.crt
