@@ -114,7 +114,7 @@ async def _placed(resources: Resources, row: UploadRow) -> Digest | None:
     Its hash state proves that exactly these bytes were sent in this session.
     """
     hasher = resume_hasher(row.algorithm, row.state)
-    if hasher is None or not await resources.storage.holds(hasher.digest(), row.size):
+    if hasher is None or not await resources.storage.settle(hasher.digest(), row.size):
         return None
     return hasher.digest()
 

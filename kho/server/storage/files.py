@@ -66,6 +66,16 @@ def fsync_folder(path: Path) -> None:
         os.fsync(folder)
 
 
+def fsync_named(path: Path) -> None:
+    """Make a file durable, and its entry."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    fsync_folder(path.parent)
+
+
 def make_folders(path: Path, durable: set[Path]) -> None:
     """Create `path`, its entry and those above it flushed; `durable` are known to be.
 

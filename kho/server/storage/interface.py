@@ -171,6 +171,9 @@ class BlobStorage(Protocol):
     async def holds(self, digest: Digest, size: int) -> bool:
         """Tell whether the blob is there with `size` bytes."""
 
+    async def settle(self, digest: Digest, size: int) -> bool:
+        """Tell the same of a blob that a crash may have left unflushed, and flush it."""
+
     async def delete(self, digest: Digest) -> None:
         """Remove a blob's bytes; nothing happens when they are gone."""
 

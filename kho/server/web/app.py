@@ -86,7 +86,9 @@ class App:
             raise
         except RegistryError as error:
             telemetry.log_failure("blob unreadable", error, request_id=observation.request_id)
-            raise
+            if observation.status:  # some of it has gone out: cut it short
+                raise
+            await send_response(send, errors.render(error), head=head)
 
     async def _handle(self, request: Request, observation: Observation) -> Response | BlobResponse:
         found = match(request.path)

@@ -35,11 +35,15 @@ async def send_answer(
 
 async def send_response(send: Send, response: Response, *, head: bool) -> None:
     """Send a short answer that is in memory."""
+    await _send_start(send, response)
+    body = b"" if head else response.body
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _send_start(send: Send, response: Response) -> None:
     await send(
         {"type": "http.response.start", "status": response.status, "headers": response.headers}
     )
-    body = b"" if head else response.body
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _slices(body: bytes) -> AsyncIterator[bytes]:
@@ -69,10 +73,7 @@ async def _stream(
 ) -> None:
     gone = asyncio.create_task(_watch(receive))
     try:
-        await send(
-            {"type": "http.response.start", "status": start.status, "headers": start.headers}
-        )
-        await _send_pieces(send, pieces, config, gone)
+        await _send_pieces(send, start, pieces, config, gone)
     finally:
         gone.cancel()
 
@@ -83,7 +84,11 @@ async def _watch(receive: Receive) -> None:
 
 
 async def _send_pieces(
-    send: Send, pieces: AsyncIterator[bytes], config: Config, gone: asyncio.Task[None]
+    send: Send,
+    start: Response,
+    pieces: AsyncIterator[bytes],
+    config: Config,
+    gone: asyncio.Task[None],
 ) -> None:
     clock = asyncio.get_running_loop().time
     waited, sent = 0.0, 0
@@ -91,6 +96,8 @@ async def _send_pieces(
     try:
         async for piece in pieces:
             before = clock()
+            if not sent:  # not sooner: a disk that cannot be read is told as such
+                await _send_start(send, start)
             await watchdog.wait(
                 send({"type": "http.response.body", "body": piece, "more_body": True})
             )
