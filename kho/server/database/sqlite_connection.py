@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from kho.oci.errors import InsufficientStorage, Unavailable
 from kho.server.database.errors import ConstraintViolated, UnusableDatabase
 from kho.server.database.statement import Row, Statement, Value
+from kho.server.policy.patterns import quick
 
 # The interpreter's own SQLite is older than the fix on most systems; `pysqlite3` brings its own.
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def connect(path: str, *, read_only: bool = False) -> "sqlite3.Connection":
 
 @lru_cache(maxsize=1024)
 def _expression(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.ASCII | re.DOTALL)
+    return re.compile(quick(text), re.ASCII | re.DOTALL)
 
 
 def _matches(expression: str, value: str) -> bool:
