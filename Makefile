@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+SECONDS ?= 60
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -36,7 +37,15 @@ interop: .venv/development ## real clients and the conformance suites (root; Deb
 .PHONY: faults
 faults: .venv/development ## the fault tests for as long as they take: kills, cuts, full disks (root; hours)
 	@PATH="$(PATH):/usr/lib/postgresql/15/bin" KHO_FAULTS=long \
-		$(BIN)/pytest tests/faults --timeout=0 --capture=no $(ARGS)
+		$(BIN)/pytest tests/faults tests/model --timeout=0 --capture=no $(ARGS)
+
+.venv/fuzz: .venv/development requirements/fuzz.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+.PHONY: fuzz
+fuzz: .venv/fuzz ## look for inputs that break the parsers, SECONDS=60 for each (Linux on x86-64)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 .PHONY: bench
 bench: .venv/development ## khod beside other registries, in one run
@@ -57,6 +66,6 @@ format: .venv/development ## let ruff format and fix
 
 .PHONY: lock
 lock: ## lock the dependencies again, with hashes (needs uv)
-	cd requirements && for list in runtime development; do \
+	cd requirements && for list in runtime development fuzz; do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 			--output-file $$list.txt $$list.in; done

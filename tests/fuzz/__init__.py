@@ -1,0 +1,1 @@
+"""Parsers under inputs that nobody thought of: `make fuzz` searches, the tests replay."""

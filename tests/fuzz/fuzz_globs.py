@@ -1,0 +1,52 @@
+"""Globs of repositories, beside a matcher that tries everything, and as ranges for SQL."""
+
+from functools import cache
+
+from kho.server.policy.patterns import compiled, covering, matches, name_range, quick, sort_key
+from tests.fuzz import texts
+
+
+def check(data: bytes) -> None:
+    pattern, name, *_ = (texts.header(one) for one in texts.split(data, 3))
+    name = name[:255]
+    try:
+        compiled(pattern)
+    except ValueError as error:
+        assert str(error).isascii()
+        return
+    found = matches(pattern, name)
+    if len(pattern) <= 64 and len(name) <= 64:
+        assert found == slow(pattern, name), (pattern, name)
+    if "\n" in name or not name.isascii():
+        return
+    low, high, expression = name_range(pattern)
+    if found:
+        assert low <= sort_key(name)
+        assert high is None or sort_key(name) < high
+    if expression is not None:
+        compiled.__wrapped__(pattern)
+        assert quick(expression)
+    (one,) = covering([pattern])
+    assert one == name_range(pattern)
+
+
+def slow(pattern: str, name: str) -> bool:
+    """Each star tried at each length; remembered, so that it ends."""
+
+    @cache
+    def at(place: int, start: int) -> bool:
+        rest = pattern[place:]
+        if not rest:
+            return start == len(name)
+        if rest.startswith("**"):
+            return any(at(place + 2, end) for end in range(start, len(name) + 1))
+        if rest[0] == "*":
+            end = name.find("/", start)
+            stop = len(name) if end < 0 else end
+            return any(at(place + 1, end) for end in range(start, stop + 1))
+        if start == len(name):
+            return False
+        fits = name[start] != "/" if rest[0] == "?" else name[start] == rest[0]
+        return fits and at(place + 1, start + 1)
+
+    return at(0, 0)
