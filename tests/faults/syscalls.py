@@ -1,12 +1,15 @@
 """F2: one push, its worker killed on entering a system call: every call of every thread in turn.
 
 strace -p THREAD -e inject=CALL:signal=KILL:when=N      delivers SIGKILL before the N-th CALL runs
+
+It counts by thread, and which thread of a pool works is chance: so a push is traced first, and the
+threads are known by what they did in it.
 """
 
 import asyncio
 import re
 import subprocess
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,7 +23,7 @@ from tests.faults.victim import START_SECONDS, Victim
 CALLS: Final = (
     *("fsync", "fdatasync", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "openat"),
     *("pwrite64", "write", "writev", "sendto", "sendmsg", "ftruncate", "unlink", "unlinkat"),
-    *("flock", "fcntl", "close"),
+    "flock",
 )
 LARGE: Final = 300_000
 SMALL: Final = 200
@@ -29,10 +32,14 @@ ALL_OF_IT: Final = 10
 _CALL: Final = re.compile(r"(\d+) +(\w+)\(")
 
 
-class Point(NamedTuple):
-    """The `number`-th `call` of the `thread`-th thread."""
+Threads = dict[str, Counter[str]]
+"""What each thread called, by its id."""
 
-    thread: int
+
+class Point(NamedTuple):
+    """The `number`-th `call` of a thread of that role."""
+
+    role: str
     call: str
     number: int
 
@@ -44,12 +51,13 @@ class Tracer:
         command = ["strace", "-o", str(log), *options]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE)
 
-    async def attached(self) -> None:
-        """Wait for the line that says so."""
+    async def attached(self, count: int = 1) -> None:
+        """Wait for the lines that say so."""
         assert self._process.stderr is not None
         async with asyncio.timeout(START_SECONDS):
-            line = await asyncio.to_thread(self._process.stderr.readline)
-        assert b"attached" in line, line
+            for _ in range(count):
+                line = await asyncio.to_thread(self._process.stderr.readline)
+                assert b"attached" in line, line
 
     def detach(self) -> None:
         """Let go of the process, if it lives."""
@@ -67,11 +75,11 @@ class Surgery(Run):
         self.clients = self.clients[:1]
         self.folder = folder
         self.killed: Counter[str] = Counter()
-        self.missed = 0
+        self.missed: Counter[str] = Counter()
         self._starts = 0
 
-    async def start(self) -> int:
-        """Start, or let the supervisor do it; look, and warm it up; the worker's process id."""
+    async def start(self) -> dict[str, Threads]:
+        """Start, or let the supervisor do it; look, push once, and see who does what."""
         if self.victim.alive and self._starts % ALL_OF_IT == 0:
             self.victim.kill_all()
         if not self.victim.alive:
@@ -80,8 +88,21 @@ class Surgery(Run):
         await self.victim.ready()
         await self.look(everything=len(self.memory.registers) < SMALL)
         assert await self._push(resume=True)
+        log = self.folder / "calls"
         (worker, *_) = self.victim.children()
-        return worker
+        tracer = Tracer(log, "-f", "-e", f"trace={','.join(CALLS)}", "-p", str(worker))
+        await tracer.attached()
+        assert await self._push()
+        tracer.detach()
+        counted: Threads = defaultdict(Counter)
+        for line in log.read_text(errors="replace").splitlines():
+            match = _CALL.match(line)
+            if match is not None:
+                counted[match[1]][match[2]] += 1
+        roles: dict[str, Threads] = defaultdict(dict)
+        for thread, calls in counted.items():
+            roles[_role(calls)][thread] = calls
+        return roles
 
     async def _push(self, *, resume: bool = False) -> bool:
         """Two blobs and a manifest; False when the worker died."""
@@ -104,44 +125,34 @@ class Surgery(Run):
         return False
 
     async def points(self) -> list[Point]:
-        """Every call of one push, by thread, each thread with one call more."""
-        worker = await self.start()
-        log = self.folder / "calls"
-        tracer = Tracer(log, "-f", "-e", f"trace={','.join(CALLS)}", "-p", str(worker))
-        await tracer.attached()
-        assert await self._push()
-        tracer.detach()
-        threads = [str(one) for one in _threads(worker)]
-        counted: Counter[tuple[int, str]] = Counter()
-        for line in log.read_text(errors="replace").splitlines():
-            match = _CALL.match(line)
-            if match is not None and match[1] in threads:
-                counted[threads.index(match[1]), match[2]] += 1
+        """Every call of one push, by role, and one more of each."""
         return [
-            Point(thread, call, number)
-            for (thread, call), count in sorted(counted.items())
-            for number in range(1, count + 2)
+            Point(role, call, number)
+            for role, threads in sorted((await self.start()).items())
+            for call in CALLS
+            if any(calls[call] for calls in threads.values())
+            for number in range(1, 2 + max(calls[call] for calls in threads.values()))
         ]
 
     async def cut(self, point: Point) -> None:
         """Push, and be killed there; whoever starts it again looks what is left."""
-        worker = await self.start()
-        threads = _threads(worker)
-        if point.thread >= len(threads):
-            self.missed += 1
-            return
+        threads = (await self.start()).get(point.role, {})
         kills = f"inject={point.call}:signal=KILL:when={point.number}"
-        target = str(threads[point.thread])
-        tracer = Tracer(self.folder / "killed", "-e", kills, "-p", target)
-        await tracer.attached()
+        targets = [f"--attach={thread}" for thread in threads]
+        if not targets:
+            self.missed[point.call] += 1
+            return
+        tracer = Tracer(self.folder / "killed", "-e", kills, *targets)
+        await tracer.attached(len(targets))
         whole = await self._push()
         tracer.detach()
-        if whole:
-            self.missed += 1
-        else:
-            self.killed[point.call] += 1
+        (self.missed if whole else self.killed)[point.call] += 1
 
 
-def _threads(pid: int) -> list[int]:
-    """The threads of a process, the oldest first."""
-    return sorted(int(one.name) for one in Path(f"/proc/{pid}/task").iterdir())
+def _role(calls: Counter[str]) -> str:
+    """What a thread is for, by what it calls in a push."""
+    if calls["rename"] or calls["fdatasync"]:
+        return "storage"
+    if calls["pwrite64"]:
+        return "rows"
+    return "network" if calls["writev"] else "loop"

@@ -48,7 +48,7 @@ async def test_F3_the_answer_comes_last(
 ) -> None:
     if shutil.which("strace") is None:
         pytest.fail("strace is missing (Debian: apt-get install strace)", pytrace=False)
-    drawn, images, log = seed(), rounds(short=28, long=1000), tmp_path / "trace"
+    drawn, images, log = seed(), rounds(short=28, long=300), tmp_path / "trace"
     await traced(new_victim(2), drawn, images, log)
     order = Order(flush_order.trace(flush_order.read(log)), database)
     order.check()

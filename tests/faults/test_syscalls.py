@@ -37,7 +37,7 @@ async def test_F2_a_kill_at_any_system_call_of_a_push_loses_nothing(
         points=len(points),
         tried=len(chosen),
         killed=dict(surgery.killed),
-        missed=surgery.missed,
+        missed=dict(surgery.missed),
         reads=surgery.figures.reads,
         in_doubt=surgery.figures.in_doubt,
     )
