@@ -69,3 +69,11 @@ async def test_a_strangers_token_and_our_own_are_not_believed(registry: Registry
     # The name of an administrator here is anybody's name there.
     named = bearer(("repository", "team/app", "pull"), sub="user:alice")
     assert (await registry.client.post("/v2/team/app/blobs/uploads/", b"", named)).status == 401
+
+
+async def test_a_name_that_is_none_of_a_repository_gives_nothing(registry: Registry) -> None:
+    strange = [("repository", name, "pull,push") for name in ("Team/App", "**", "host:5000/a", "%")]
+    client, uploads = registry.client, "/v2/team/app/blobs/uploads/"
+    assert (await client.post(uploads, b"", bearer(*strange))).status == 401
+    good = ("repository", "team/app", "pull,push")
+    assert (await client.post(uploads, b"", bearer(*strange, good))).status == 202

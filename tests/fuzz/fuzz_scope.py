@@ -1,6 +1,8 @@
 """Scopes of the token protocol."""
 
 from kho.oci.scope import parse_scope, parse_scopes
+from kho.server.index.rights.access import ceiling_of
+from kho.server.policy.access import Action, within_ceilings
 from tests.fuzz import texts
 
 
@@ -21,3 +23,7 @@ def check(data: bytes) -> None:
         listed = one.claim()["actions"]
         assert isinstance(listed, list)
         assert sorted(listed) == sorted(one.actions)
+    # Names in the token of another server are names, whatever is in them.
+    for name in ("team/app", *(one.name for one in found)):
+        let = within_ceilings((ceiling_of(found),), Action.PULL, name)
+        assert let <= any(one.name == name for one in found)

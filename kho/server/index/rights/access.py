@@ -197,7 +197,7 @@ def ceiling_of(access: Sequence[Scope]) -> Ceiling:
     """What a token's `access` lets through: `push` stands for all that a push may need."""
     lines: list[Allowance] = []
     for scope in access:
-        if scope.type != "repository" or "*" in scope.name or "?" in scope.name:
+        if scope.type != "repository" or not _is_name(scope.name):
             continue  # names only: another server's tokens must not be read as globs
         actions: set[Action] = set()
         for word in scope.actions:
@@ -209,6 +209,13 @@ def ceiling_of(access: Sequence[Scope]) -> Ceiling:
                 actions.add(_WORDS[word])
         lines.append(Allowance(scope.name, frozenset(actions)))
     return tuple(lines)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(parse_name(text))
+    except NameInvalid:
+        return False
 
 
 def sees_catalog(access: Iterable[Scope]) -> bool:
