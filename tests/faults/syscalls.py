@@ -27,6 +27,7 @@ CALLS: Final = (
 )
 LARGE: Final = 300_000
 SMALL: Final = 200
+DETACH_SECONDS: Final = 2.0
 # A worker is quickly replaced; this often the supervisor is killed, too.
 ALL_OF_IT: Final = 10
 _CALL: Final = re.compile(r"(\d+) +(\w+)\(")
@@ -62,7 +63,12 @@ class Tracer:
     def detach(self) -> None:
         """Let go of the process, if it lives."""
         self._process.terminate()
-        self._process.wait()
+        try:
+            self._process.wait(DETACH_SECONDS)
+        except subprocess.TimeoutExpired:
+            # It may wait for ever for a thread that was killed while it attached to the next one.
+            self._process.kill()
+            self._process.wait()
         assert self._process.stderr is not None
         self._process.stderr.close()
 
