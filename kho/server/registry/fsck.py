@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from kho.server.database import audit, inventory, soundness
+from kho.oci.errors import RegistryError
+from kho.server.database import audit, consistency, inventory, soundness
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.registry import fsck_bytes, fsck_rows
@@ -31,10 +32,10 @@ Keys = Callable[[Transaction, T, int], Awaitable[list[T]]]
 # What is counted, the keys of its rows, before the first key, the look at one.
 _ROWS: Final[Sequence[tuple[str, Keys[Any], Any, Look[Any]]]] = (
     ("blobs", inventory.blob_digests, "", fsck_bytes.blob),
-    ("links", inventory.link_keys, (0, ""), fsck_rows.link),
-    ("manifests", inventory.manifest_ids, 0, fsck_rows.manifest),
-    ("tags", inventory.tag_keys, (0, ""), fsck_rows.tag),
-    ("moves of tags", inventory.move_ids, 0, fsck_rows.move),
+    ("links", consistency.link_keys, (0, ""), fsck_rows.link),
+    ("manifests", consistency.manifest_ids, 0, fsck_rows.manifest),
+    ("tags", consistency.tag_keys, (0, ""), fsck_rows.tag),
+    ("moves of tags", consistency.move_ids, 0, fsck_rows.move),
     ("uploads", inventory.upload_ids, "", fsck_bytes.upload),
 )
 
@@ -44,10 +45,14 @@ async def findings(check: Check) -> AsyncIterator[Finding]:
     async for finding in _database(check):
         yield finding
     for name, keys, first, look in _ROWS:
-        async for page in _pages(check, keys, first):
-            check.count(name, len(page))
-            for finding in await _twice(check, page, look):
-                yield finding
+        try:
+            async for page in _pages(check, keys, first):
+                check.count(name, len(page))
+                for finding in await _twice(check, page, look):
+                    yield finding
+        except RegistryError as error:
+            await check.resources.database.ping()
+            yield Finding("rows.unreadable", name, f"the rest cannot be read: {error.message}", "")
     async for files in check.resources.storage.inventory.blobs():
         check.count("files", len(files))
         orphans = await fsck_bytes.without_row(check, files)
@@ -87,11 +92,20 @@ async def _twice(check: Check, items: Sequence[T], look: Look[T]) -> list[Findin
 
     async def looked(item: T) -> list[Finding]:
         async with turns:
-            return await look(check, item)
+            return await _look(check, item, look)
 
     first = await asyncio.gather(*map(looked, items))
     suspects = [item for item, found in zip(items, first, strict=True) if found]
     if not suspects:
         return []
     await asyncio.sleep(SETTLE_SECONDS)
-    return [finding for item in suspects for finding in await look(check, item)]
+    return [finding for item in suspects for finding in await _look(check, item, look)]
+
+
+async def _look(check: Check, item: T, look: Look[T]) -> list[Finding]:
+    """What cannot be read is a finding, unless it is the database that does not answer at all."""
+    try:
+        return await look(check, item)
+    except RegistryError as error:
+        await check.resources.database.ping()
+        return [Finding("row.unreadable", str(item), error.message, "")]

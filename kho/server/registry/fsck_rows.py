@@ -3,14 +3,14 @@
 from kho.oci.digest import Digest, parse_digest
 from kho.oci.errors import DigestInvalid, RegistryError
 from kho.oci.manifest import Manifest, parse_manifest
-from kho.server.database import inventory
-from kho.server.database.inventory import Key, ManifestFacts
+from kho.server.database import consistency
+from kho.server.database.consistency import Key, ManifestFacts
 from kho.server.registry.finding import Check, Finding
 
 
 async def link(check: Check, key: Key) -> list[Finding]:
     """What a repository may read is a blob."""
-    row = await check.resources.database.read(inventory.link, key)
+    row = await check.resources.database.read(consistency.link, key)
     if row is None or None not in row:
         return []
     repository, blob = row
@@ -21,7 +21,7 @@ async def link(check: Check, key: Key) -> list[Finding]:
 
 async def manifest(check: Check, manifest_id: int) -> list[Finding]:
     """A manifest's bytes are right, and its repository holds what it needs."""
-    facts = await check.resources.database.read(inventory.manifest, manifest_id)
+    facts = await check.resources.database.read(consistency.manifest, manifest_id)
     if facts is None:
         return []
     where = f"{facts.repository or facts.repository_id}@{facts.digest}"
@@ -61,7 +61,7 @@ async def _recorded(
     if subject != facts.subject:
         what = f"the row's subject is {facts.subject}, the manifest's {subject}"
         return [Finding("manifest.damaged", where, what, "")]
-    recorded = await check.resources.database.read(inventory.references, manifest_id)
+    recorded = await check.resources.database.read(consistency.references, manifest_id)
     if recorded != [(item.kind, str(item.digest)) for item in parsed.references]:
         what = "the rows of its references are not those of its bytes"
         return [Finding("manifest.damaged", where, what, "")]
@@ -72,7 +72,7 @@ async def _complete(
     check: Check, facts: ManifestFacts, parsed: Manifest, where: str
 ) -> list[Finding]:
     wanted = [item.digest for item in parsed.references if item.required]
-    held = await check.resources.database.read(inventory.held, facts.repository_id, wanted)
+    held = await check.resources.database.read(consistency.held, facts.repository_id, wanted)
     return [
         Finding("manifest.incomplete", where, f"the repository does not hold {digest}", "")
         for digest in dict.fromkeys(wanted)
@@ -82,7 +82,7 @@ async def _complete(
 
 async def tag(check: Check, key: Key) -> list[Finding]:
     """A tag resolves, and its history ends where it points."""
-    facts = await check.resources.database.read(inventory.tag, key)
+    facts = await check.resources.database.read(consistency.tag, key)
     if facts is None:
         return []
     where = f"{facts.repository or key[0]}:{key[1]}"
@@ -96,7 +96,7 @@ async def tag(check: Check, key: Key) -> list[Finding]:
 
 async def move(check: Check, move_id: int) -> list[Finding]:
     """A tag that was set and not deleted is there."""
-    lost = await check.resources.database.read(inventory.lost_tag, move_id)
+    lost = await check.resources.database.read(consistency.lost_tag, move_id)
     if lost is None:
         return []
     where = f"{lost.repository}:{lost.tag}"
