@@ -11,7 +11,6 @@ A blob exists under its name only after its bytes are on disk; a crash leaves at
 """
 
 import asyncio
-import errno
 import fcntl
 import os
 import time
@@ -33,8 +32,9 @@ from kho.server.storage.files import (
     make_folders,
     opened_folder,
 )
-from kho.server.storage.interface import Checkpoint, UploadBusy, UploadMissing
+from kho.server.storage.interface import Checkpoint, UploadMissing
 from kho.server.storage.quarantine import Shelf, Verified, identity_of
+from kho.server.storage.session_file import hash_file, lock, write_all
 from kho.server.storage.writeback import start_writeback
 
 # Small enough to stay in the processor's cache between receive, hash and write.
@@ -46,8 +46,8 @@ SLOW_SECONDS: Final = 0.01
 PAUSE_SECONDS: Final = 5.0
 # So much is written before the disk is asked to start on it.
 WRITEBACK: Final = 8 * 1024 * 1024
-REHASH: Final = 1024 * 1024
 _PRIVATE_FILE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
 
 
 class FileWriter:
@@ -115,7 +115,7 @@ class FileWriter:
             self._cut = self._flushed = False
         for chunk in batch:
             self._hasher.update(chunk)
-            _write_all(self._fd, chunk, self._written)
+            write_all(self._fd, chunk, self._written)
             self._written += len(chunk)
             self._flushed = False
         if self._written - self._started >= WRITEBACK:
@@ -149,7 +149,7 @@ class FileWriter:
         self._drain(self._batch)
         actual = self._hasher.digest()
         if actual.algorithm != digest.algorithm:
-            actual = _hash_file(self._fd, self._written, digest.algorithm).digest()
+            actual = hash_file(self._fd, self._written, digest.algorithm).digest()
         if actual != digest:
             self._path.unlink(missing_ok=True)
             raise DigestInvalid(
@@ -167,11 +167,13 @@ class FileWriter:
     def _renamed(self, target: Path) -> bool:
         """Rename and flush; False when the file is gone, or a deletion took the folder."""
         try:
-            self._storage.make_folder(target.parent)
+            self._storage.prepare_folder(target.parent)
             with opened_folder(target.parent) as folder:
                 fcntl.flock(folder, fcntl.LOCK_EX)  # a bad file that is set aside goes first
                 os.rename(self._path, target)
                 os.fsync(folder)
+            # The journal has taken both by now: flushed before the rename, it would run twice.
+            fsync_folder(target.parent.parent)
             self._storage.shelf.verified.add(identity_of(os.fstat(self._fd)))
         except FileNotFoundError:
             self._storage.forget_folders()
@@ -187,28 +189,6 @@ class FileWriter:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _write_all(fd: int, chunk: bytes, offset: int) -> None:
-    written = os.pwrite(fd, chunk, offset)
-    while written < len(chunk):
-        more = os.pwrite(fd, memoryview(chunk)[written:], offset + written)
-        if more == 0:
-            raise OSError(errno.EIO, "nothing was written")
-        written += more
-
-
-def _hash_file(fd: int, size: int, algorithm: str) -> Hasher:
-    """Hash the first `size` bytes; raise UploadMissing when there are fewer."""
-    hasher = new_hasher(algorithm)
-    offset = 0
-    while offset < size:
-        piece = os.pread(fd, min(REHASH, size - offset), offset)
-        if not piece:
-            raise UploadMissing
-        hasher.update(piece)
-        offset += len(piece)
-    return hasher
 
 
 class FilesystemStorage:
@@ -240,10 +220,19 @@ class FilesystemStorage:
         """The same as text: joining paths took a fifth of a HEAD."""
         return f"{self._blobs}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
 
-    def make_folder(self, path: Path) -> None:
-        """Make a blob's folder durable. Those of the first two digits are few, and remembered."""
-        make_folders(path, self._durable)
+    def prepare_folder(self, path: Path) -> None:
+        """Make a blob's folder; its entry is still to be flushed.
+
+        The folders of the first two digits are few: they are made durable, and remembered.
+        """
+        make_folders(path.parent, self._durable)
         self._durable.update((path.parent, path.parent.parent))
+        path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+
+    def make_folder(self, path: Path) -> None:
+        """Make a blob's folder durable."""
+        self.prepare_folder(path)
+        fsync_folder(path.parent)
 
     @property
     def quick(self) -> bool:
@@ -273,13 +262,20 @@ class FilesystemStorage:
     async def resume(self, upload_id: str, algorithm: str, checkpoint: Checkpoint) -> FileWriter:
         """Open, lock, cut back to the checkpoint, take up its hash."""
         if checkpoint.size == 0:
-            try:
-                return self._open_session(upload_id, algorithm, checkpoint)
-            except OSError as error:
-                raise as_registry_error(error) from error
-        return await self.threads.run(self._open_session, upload_id, algorithm, checkpoint)
+            hasher: Hasher | None = new_hasher(algorithm)
+        else:
+            hasher = resume_hasher(algorithm, checkpoint.state)
+        if hasher is None:  # which takes as long as there are bytes
+            return await self.threads.run(self._open_session, upload_id, checkpoint, algorithm)
+        try:
+            return self._open_session(upload_id, checkpoint, hasher)
+        except OSError as error:
+            raise as_registry_error(error) from error
 
-    def _open_session(self, upload_id: str, algorithm: str, checkpoint: Checkpoint) -> FileWriter:
+    def _open_session(
+        self, upload_id: str, checkpoint: Checkpoint, hasher: Hasher | str
+    ) -> FileWriter:
+        """With the hash so far, or the name of the algorithm to hash the bytes again."""
         path = self.uploads / upload_id
         flags = os.O_RDWR | os.O_CLOEXEC | (0 if checkpoint.size else os.O_CREAT)
         try:
@@ -289,13 +285,12 @@ class FilesystemStorage:
                 raise  # not the session, the folder is gone
             raise UploadMissing from error
         try:
-            _lock(fd, path)
+            lock(fd, path)
             length = os.fstat(fd).st_size
             if length < checkpoint.size:
                 raise UploadMissing
-            hasher = resume_hasher(algorithm, checkpoint.state)
-            if hasher is None:
-                hasher = _hash_file(fd, checkpoint.size, algorithm)
+            if isinstance(hasher, str):
+                hasher = hash_file(fd, checkpoint.size, hasher)
         except BaseException:
             os.close(fd)
             raise
@@ -391,16 +386,3 @@ def _touched(entry: os.DirEntry[str]) -> float:
         return entry.stat().st_mtime
     except FileNotFoundError:
         return time.time()
-
-
-def _lock(fd: int, path: Path) -> None:
-    """Hold the session; raise UploadBusy, or UploadMissing when it was finished meanwhile."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UploadBusy from error
-    try:
-        if os.stat(path).st_ino != os.fstat(fd).st_ino:
-            raise UploadMissing
-    except FileNotFoundError as error:
-        raise UploadMissing from error
