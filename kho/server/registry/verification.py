@@ -125,7 +125,9 @@ async def _check(
             reader.confirm()
             resources.memory.keep(_Checks).told.pop(digest, None)
             return True
-        moved = await reader.set_aside()
+        moved = False
+        with suppress(RegistryError):  # on a full disk it stays, and is found again
+            moved = await reader.set_aside()
         await _report(resources, repository, digest, f"the bytes are those of {actual}", moved)
         return False
     finally:
