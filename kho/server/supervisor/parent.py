@@ -134,6 +134,11 @@ class Supervisor(MPServer):
             header_read_timeout=int(config.http.header_seconds * 1000)
         )
         for listener in self._listeners:
+            # A reader who stalls blocks Granian's last write for ever: the kernel cuts it. What
+            # is accepted inherits this.
+            if listener.family != socket.AF_UNIX:
+                patience = int(config.http.idle_seconds * 1000)
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
             listener.listen(config.http.backlog)
 
     def _load_app(self, index: int = 0) -> App:
