@@ -5,7 +5,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from kho.oci.digest import Digest
 from tests.flows.client import Answer, pieces
-from tests.model.dictionaries import REPOSITORIES, Session, Upload, User
+from tests.model.dictionaries import REPOSITORIES, Repository, Session, Upload, User
 from tests.model.machine import (
     CONTENTS,
     Machine,
@@ -14,6 +14,7 @@ from tests.model.machine import (
     picked,
     picks,
     repositories,
+    said,
     workers,
 )
 
@@ -50,7 +51,7 @@ class Blobs(Machine):
         if self.refused(answer, user, "push", repository):
             return
         if wrong:
-            assert (answer.status, answer.codes) == (400, ["DIGEST_INVALID"]), answer
+            assert said(answer) == (400, ["DIGEST_INVALID"]), answer
             return
         assert (answer.status, answer["Docker-Content-Digest"]) == (201, str(digest)), answer
         self.model.add_blob(repository, content, kind)
@@ -150,7 +151,7 @@ class Blobs(Machine):
         if self.refused(answer, user, "push", repository):
             return
         if user.name != state.owner.name:
-            assert (answer.status, answer.codes) == (404, ["BLOB_UPLOAD_UNKNOWN"]), answer
+            assert said(answer) == (404, ["BLOB_UPLOAD_UNKNOWN"]), answer
             return
         assert (answer.status, answer["Range"]) == (204, state.shown), answer
 
@@ -163,12 +164,12 @@ class Blobs(Machine):
         answer = self.ask(worker, state.owner, "PUT", f"{target}?digest={digest}", tail)
         del self.model.uploads[repository, upload]
         if wrong:
-            assert (answer.status, answer.codes) == (400, ["DIGEST_INVALID"]), answer
+            assert said(answer) == (400, ["DIGEST_INVALID"]), answer
         else:
             assert (answer.status, answer["Docker-Content-Digest"]) == (201, str(digest)), answer
             self.model.add_blob(repository, whole)
         gone = self.ask(worker, state.owner, "GET", target)
-        assert (gone.status, gone.codes) == (404, ["BLOB_UPLOAD_UNKNOWN"]), gone
+        assert said(gone) == (404, ["BLOB_UPLOAD_UNKNOWN"]), gone
 
     @precondition(has_sessions)
     @rule(who=people, worker=workers, pick=picks)
@@ -196,33 +197,27 @@ class Blobs(Machine):
         user = next(one for one in self.people if one.may("push", elsewhere))
         target = f"/v2/{elsewhere}/blobs/uploads/{found or UNKNOWN}?digest={Digest.of(b'')}"
         answer = self.ask(worker, user, method, target, b"")
-        assert (answer.status, answer.codes) == (404, ["BLOB_UPLOAD_UNKNOWN"]), answer
+        assert said(answer) == (404, ["BLOB_UPLOAD_UNKNOWN"]), answer
 
     @rule(
         who=people,
         worker=workers,
         repository=repositories,
-        content=contents,
         source=st.sampled_from((*REPOSITORIES, "never/was", None)),
+        pick=picks,
     )
-    def mount(
-        self, who: int, worker: int, repository: str, content: bytes, source: str | None
-    ) -> None:
+    def mount(self, who: int, worker: int, repository: str, source: str | None, pick: int) -> None:
         """From where the user may pull and the blob is; all else opens a session."""
-        user = self.people[who]
-        digest = str(Digest.of(content))
+        user, there = self.people[who], self.model.repositories.get(source or "", Repository())
+        known = there.blobs if source else self.model.stored
+        digest = picked(sorted(known), pick) or str(Digest.of(b"never"))
         target = f"/v2/{repository}/blobs/uploads/?mount={digest}"
         answer = self.ask(worker, user, "POST", target + (f"&from={source}" if source else ""))
         if self.refused(answer, user, "push", repository):
             return
-        if source is None:
-            found = user.sees_all and digest in self.model.stored
-        else:
-            there = self.model.repositories.get(source)
-            found = there is not None and digest in there.blobs and user.may("pull", source)
-        if found:
+        if digest in known and (user.may("pull", source) if source else user.sees_all):
             assert (answer.status, answer["Docker-Content-Digest"]) == (201, digest), answer
-            self.model.add_blob(repository, content)
+            self.model.add_blob(repository, known[digest], digest.partition(":")[0])
         else:
             self.opened(answer, user, repository)
 

@@ -16,12 +16,11 @@ TAGGER = frozenset({"pull", "push", "create", "tag"})
 WRITER = TAGGER | {"overwrite"}
 MAINTAINER = WRITER | {"delete"}
 
-REPOSITORIES = ("team/app", "shared", "team/tool", "new/one")
+REPOSITORIES = ("team/app", "shared", "new/one")
 # Who has which role where; what is not here is refused.
 GRANTS = {
     ("alice", "team/app"): MAINTAINER,
     ("alice", "shared"): TAGGER,
-    ("alice", "team/tool"): MAINTAINER,
     ("bob", "team/app"): READER,
     ("bob", "shared"): MAINTAINER,
     ("bob", "new/one"): WRITER,

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 WORKERS = 2
 CONTENTS = (b"{}", b"layer one", b"layer two!", b"", b"\x00\xff" * 700)
-TAGS = ("latest", "1.0", "V_2", "a.b-c")
+TAGS = ("latest", "1.0", "V_2")
 
 workers = st.integers(0, WORKERS - 1)
 people = st.integers(0, 1)
@@ -32,6 +32,11 @@ picks = st.integers(0, 7)
 def picked(items: Sequence[T], pick: int) -> T | None:
     """One of the items, whatever their number is."""
     return items[pick % len(items)] if items else None
+
+
+def said(answer: Answer) -> tuple[int, list[str]]:
+    """Status and error codes; none of an answer without an error."""
+    return answer.status, answer.codes if answer.status >= 400 else []
 
 
 class Machine(RuleBasedStateMachine):
@@ -89,7 +94,7 @@ class Machine(RuleBasedStateMachine):
         if user.may(action, repository):
             assert answer.status not in (401, 403), answer
             return False
-        assert (answer.status, answer.codes) == (403, ["DENIED"]), answer
+        assert said(answer) == (403, ["DENIED"]), answer
         return True
 
     @rule(which=st.integers(0, WORKERS), clean=st.booleans())
@@ -154,7 +159,7 @@ class Machine(RuleBasedStateMachine):
             if digest in here.blobs:
                 assert (answer.status, answer.body) == (200, content), (digest, answer)
             else:
-                assert (answer.status, answer.codes) == (404, ["BLOB_UNKNOWN"]), (digest, answer)
+                assert said(answer) == (404, ["BLOB_UNKNOWN"]), (digest, answer)
         for digest, content in here.manifests.items():
             answer = self.ask(1, reader, "GET", f"/v2/{repository}/manifests/{digest}")
             assert (answer.status, answer.body) == (200, content), (digest, answer)
@@ -165,7 +170,7 @@ class Machine(RuleBasedStateMachine):
                 assert answer["Docker-Content-Digest"] == here.tags[tag]
                 assert answer.body == here.manifests[here.tags[tag]]
             else:
-                assert (answer.status, answer.codes) == (404, ["MANIFEST_UNKNOWN"]), (tag, answer)
+                assert said(answer) == (404, ["MANIFEST_UNKNOWN"]), (tag, answer)
 
     def teardown(self) -> None:
         """Everything once more, then the end."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -39,6 +40,14 @@ def quiet() -> Iterator[None]:
     telemetry.configure("info", "json", access=True)
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory where there is such a place: what a disk loses is the matter of other tests."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(prefix="kho-model-", dir=memory) as path:
+        yield Path(path)
+
+
 def profile(short: int, long: int) -> settings:
     """How many stories, and how long they are."""
     told = os.environ.get("MODEL_EXAMPLES")
@@ -61,34 +70,32 @@ def tell(open_registry: Callable[[], Registry], chosen: settings, *, guarded: bo
     run_state_machine_as_test(machine, settings=chosen)
 
 
-@pytest.mark.timeout(0 if LONG else 120)
+@pytest.mark.timeout(0 if LONG else 300)
 @pytest.mark.parametrize("guarded", [False, True], ids=["open", "guarded"])
-def test_sqlite_agrees_with_the_model(
-    tmp_path: Path, migrated_file: Path, *, guarded: bool
-) -> None:
+def test_sqlite_agrees_with_the_model(folder: Path, migrated_file: Path, *, guarded: bool) -> None:
     numbers = count()
 
     def open_registry() -> Registry:
-        folder = tmp_path / str(next(numbers))
-        (folder / "data").mkdir(parents=True)
-        shutil.copy(migrated_file, folder / "kho.db")
-        return Registry(folder / "data", f"sqlite:///{folder}/kho.db", {})
+        data = folder / str(next(numbers))
+        data.mkdir()
+        shutil.copy(migrated_file, data / "kho.db")
+        return Registry(data, f"sqlite:///{data}/kho.db", {})
 
     tell(open_registry, profile(12, 1000), guarded=guarded)
 
 
-@pytest.mark.timeout(0 if LONG else 120)
+@pytest.mark.timeout(0 if LONG else 300)
 @pytest.mark.parametrize("guarded", [False, True], ids=["open", "guarded"])
 def test_postgres_agrees_with_the_model(
-    tmp_path: Path, shared_database: str, postgres: PostgresServer, *, guarded: bool
+    folder: Path, shared_database: str, postgres: PostgresServer, *, guarded: bool
 ) -> None:
     numbers = count()
 
     def open_registry() -> Registry:
         postgres.sql(EMPTY, database="flows")
-        folder = tmp_path / str(next(numbers))
-        folder.mkdir()
-        return Registry(folder, shared_database, {})
+        data = folder / str(next(numbers))
+        data.mkdir()
+        return Registry(data, shared_database, {})
 
     try:
         tell(open_registry, profile(2, 100), guarded=guarded)
