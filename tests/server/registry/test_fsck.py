@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +16,10 @@ from kho.server.database.sqlite_connection import open_file
 from kho.server.registry import fsck
 from kho.server.registry.fsck import Check, Finding
 from kho.server.resources import Resources
-from tests.flows.client import pieces
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry
 from tests.oci.samples import encode, image, index
 
-LOAD_SECONDS = 2.0
 LAYER, OTHER = b"layer" * 100, b"other" * 100
 LAYER_DIGEST = Digest.of(LAYER)
 LOOSE = Digest.of(b"loose")
@@ -340,50 +336,31 @@ async def test_a_damaged_database_file_is_found(stored: Registry, resources: Res
     assert "database.damaged" in kinds(await found(resources))
 
 
-async def push_for_ever(registry: Registry, number: int, stop: asyncio.Event) -> int:
-    """Push in pieces, mount, tag, delete and cancel until told to stop; how often."""
-    draw, client, done = random.Random(number), registry.client, 0
-    while not stop.is_set():
-        name = f"load/{number % 3}"
-        layer = draw.randbytes(draw.randrange(1, 200_000))
-        location = await registry.open_upload(name)
-        answer = await client.patch(location, pieces(layer, 20_000))
-        await client.put(f"{answer['Location']}?digest={Digest.of(layer)}", b"")
-        digest = await registry.push_image(name, f"t{number}", layer)
-        await registry.push_image(name, f"t{number}", layer, annotations={"n": str(done)})
-        await client.delete(await registry.open_upload(name))
-        if done % 2:
-            await client.delete(f"/v2/{name}/manifests/t{number}")
-        await client.delete(f"/v2/{name}/manifests/{digest}")
-        done += 1
-    return done
-
-
-async def load(registry: Registry, work: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
-    """What is found while clients are busy."""
-    stop = asyncio.Event()
-    clients = [asyncio.create_task(push_for_ever(registry, n, stop)) for n in range(4)]
-    ends = time.monotonic() + LOAD_SECONDS
-    seen: list[Finding] = []
-    try:
-        while time.monotonic() < ends:
-            seen += await work()
-    finally:
-        stop.set()
-        assert sum(await asyncio.gather(*clients)) > 0
-    return seen
-
-
-@pytest.mark.parametrize(
-    "database_url, repair",
-    [("sqlite", False), ("sqlite", True), ("postgresql", True)],
-    indirect=["database_url"],
-)
-async def test_nothing_is_found_beside_a_busy_server(
-    stored: Registry, resources: Resources, monkeypatch: pytest.MonkeyPatch, repair: bool
+async def test_what_becomes_right_between_two_looks_is_no_finding(
+    stored: Registry, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fsck, "SETTLE_SECONDS", 0.2)
-    await stored.start()  # a worker of its own for the clients
-    seen = await load(stored, lambda: found(resources, repair=repair, min_age=5))
-    assert seen == []
-    assert await found(resources) == []
+    monkeypatch.setattr(fsck, "SETTLE_SECONDS", 0.5)
+    path = bare_file(stored, b"loose")
+    running = asyncio.create_task(found(resources, min_age=0))
+    await asyncio.sleep(0.2)
+    assert not running.done()  # the file is suspect
+    await stored.push_blob("a/b", b"loose")
+    assert await running == []
+
+    path.unlink()
+    running = asyncio.create_task(found(resources))
+    await asyncio.sleep(0.2)
+    assert not running.done()
+    await stored.push_blob("a/b", b"loose")
+    assert await running == []
+
+
+async def test_a_repair_leaves_what_a_push_has_healed(
+    stored: Registry, resources: Resources
+) -> None:
+    flip(stored)
+    check = Check(resources)
+    (finding,) = [one async for one in fsck.findings(check)]
+    await stored.push_blob("c", LAYER)
+    assert not (await fsck.repaired(check, finding, "operator")).repaired
+    assert stored.blob_file(LAYER_DIGEST).read_bytes() == LAYER
