@@ -25,6 +25,7 @@ CALLS: Final = (
     *("pwrite64", "write", "writev", "sendto", "sendmsg", "ftruncate", "unlink", "unlinkat"),
     "flock",
 )
+ACTS: Final = ("post", "patch", "manifest")
 LARGE: Final = 300_000
 SMALL: Final = 200
 DETACH_SECONDS: Final = 2.0
@@ -38,8 +39,9 @@ Threads = dict[str, Counter[str]]
 
 
 class Point(NamedTuple):
-    """The `number`-th `call` of a thread of that role."""
+    """The `number`-th `call` of a thread of that role, in that part of a push."""
 
+    act: str
     role: str
     call: str
     number: int
@@ -83,9 +85,10 @@ class Surgery(Run):
         self.killed: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self._starts = 0
+        self._layer = ""
 
-    async def start(self) -> dict[str, Threads]:
-        """Start, or let the supervisor do it; look, push once, and see who does what."""
+    async def start(self) -> dict[str, list[str]]:
+        """Start, or let the supervisor do it; look, push once, and see which threads do what."""
         if self.victim.alive and self._starts % ALL_OF_IT == 0:
             self.victim.kill_all()
         if not self.victim.alive:
@@ -94,24 +97,31 @@ class Surgery(Run):
         await self.victim.ready()
         await self.look(everything=len(self.memory.registers) < SMALL)
         assert await self._push(resume=True)
+        counted = await self._traced(*ACTS)
+        (worker, *_) = self.victim.children()
+        roles: dict[str, list[str]] = defaultdict(list)
+        for thread in _threads(worker):
+            calls = counted.get(thread, Counter())
+            roles["loop" if thread == str(worker) else _role(calls)].append(thread)
+        return roles
+
+    async def _traced(self, *acts: str) -> Threads:
+        """What each thread calls in these acts."""
         log = self.folder / "calls"
         (worker, *_) = self.victim.children()
         tracer = Tracer(log, "-f", "-e", f"trace={','.join(CALLS)}", "-p", str(worker))
         await tracer.attached()
-        assert await self._push()
+        assert await self._push(*acts)
         tracer.detach()
         counted: Threads = defaultdict(Counter)
         for line in log.read_text(errors="replace").splitlines():
             match = _CALL.match(line)
             if match is not None:
                 counted[match[1]][match[2]] += 1
-        roles: dict[str, Threads] = defaultdict(dict)
-        for thread, calls in counted.items():
-            roles[_role(calls)][thread] = calls
-        return roles
+        return counted
 
-    async def _push(self, *, resume: bool = False) -> bool:
-        """Two blobs and a manifest; False when the worker died."""
+    async def _push(self, *acts: str, resume: bool = False) -> bool:
+        """A blob in one request, one in chunks, a manifest of it; False when the worker died."""
         client: Client = self.clients[0]
         connector = aiohttp.TCPConnector(limit=1)
         async with aiohttp.ClientSession(
@@ -123,42 +133,49 @@ class Surgery(Run):
             with suppress(Broken):
                 if resume and client.cut is not None:
                     await client.resume(client.cut)
-                await client.push_blob(client.repository, 1000, "post")
-                digest = await client.push_blob(client.repository, LARGE, "patch")
-                content = client.document((digest, LARGE))
-                await client.push_manifest(client.repository, content, "latest")
+                for act in acts or ACTS:
+                    await self._act(client, act)
                 return True
         return False
 
+    async def _act(self, client: Client, act: str) -> None:
+        if act == "manifest":
+            content = client.document((self._layer, LARGE))
+            await client.push_manifest(client.repository, content, "latest")
+        else:
+            self._layer = await client.push_blob(client.repository, LARGE, act)
+
     async def points(self) -> list[Point]:
-        """Every call of one push, by role, and one more of each."""
-        return [
-            Point(role, call, number)
-            for role, threads in sorted((await self.start()).items())
-            for call in CALLS
-            if any(calls[call] for calls in threads.values())
-            for number in range(1, 2 + max(calls[call] for calls in threads.values()))
-        ]
+        """Every call of each act, by role, and one more of each."""
+        found = []
+        for act in ACTS:
+            for role, threads in sorted((await self.start()).items()):
+                counted = await self._traced(act)
+                for call in CALLS:
+                    most = max(counted[thread][call] for thread in threads)
+                    numbers = range(1, most + 2) if most else range(0)
+                    found += [Point(act, role, call, number) for number in numbers]
+        return found
 
     async def cut(self, point: Point) -> None:
         """Push, and be killed there; whoever starts it again looks what is left."""
-        threads = (await self.start()).get(point.role, {})
+        threads = (await self.start())[point.role]
         kills = f"inject={point.call}:signal=KILL:when={point.number}"
         targets = [f"--attach={thread}" for thread in threads]
-        if not targets:
-            self.missed[point.call] += 1
-            return
         tracer = Tracer(self.folder / "killed", "-e", kills, *targets)
         await tracer.attached(len(targets))
-        whole = await self._push()
+        whole = await self._push(point.act)
         tracer.detach()
         (self.missed if whole else self.killed)[point.call] += 1
 
 
+def _threads(pid: int) -> list[str]:
+    return [one.name for one in Path(f"/proc/{pid}/task").iterdir()]
+
+
 def _role(calls: Counter[str]) -> str:
-    """What a thread is for, by what it calls in a push."""
-    if calls["rename"] or calls["fdatasync"]:
-        return "storage"
-    if calls["pwrite64"]:
+    """What a thread is for, by what it calls in a push; a pool's thread may have called nothing."""
+    if calls["flock"] and calls["pwrite64"]:
         return "rows"
-    return "network" if calls["writev"] else "loop"
+    of_files = calls["fsync"] + calls["fdatasync"] + calls["rename"] + calls["pwrite64"]
+    return "storage" if of_files or not calls else "network"
