@@ -76,6 +76,11 @@ class Repository:
         wanted = [one["digest"] for one in (value["config"], *value["layers"])]
         return any(one not in self.blobs for one in wanted)
 
+    def subjects(self) -> list[str]:
+        """The digests that something here refers to."""
+        values = map(json.loads, self.manifests.values())
+        return sorted({one["subject"]["digest"] for one in values if "subject" in one})
+
     def referrers(self, subject: str) -> list[Json]:
         """The descriptors of what refers to a digest, in order."""
         return [

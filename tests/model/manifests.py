@@ -260,7 +260,7 @@ class Manifests(Machine):
         self, who: int, worker: int, repository: str, pick: int, size: int, kind: str | None
     ) -> None:
         user, here = self.people[who], self.model.repositories[repository]
-        subject = str(Digest.of(self.made[pick % len(self.made)]))
+        subject = picked(here.subjects(), pick) or str(Digest.of(self.made[0]))
         target = f"/v2/{repository}/referrers/{subject}?n={size}"
         if kind is not None:
             target += f"&artifactType={kind}"

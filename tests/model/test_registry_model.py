@@ -25,7 +25,7 @@ from tests.model.manifests import Manifests
 from tests.postgres import PostgresServer
 
 LONG = os.environ.get("KHO_FAULTS") == "long"
-STEPS = 50 if LONG else 30
+STEPS = 50
 
 
 class Everything(Blobs, Manifests):
@@ -81,7 +81,7 @@ def test_sqlite_agrees_with_the_model(folder: Path, migrated_file: Path, *, guar
         shutil.copy(migrated_file, data / "kho.db")
         return Registry(data, f"sqlite:///{data}/kho.db", {})
 
-    tell(open_registry, profile(12, 1000), guarded=guarded)
+    tell(open_registry, profile(10, 1000), guarded=guarded)
 
 
 @pytest.mark.timeout(0 if LONG else 300)
