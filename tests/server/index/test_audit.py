@@ -113,6 +113,7 @@ class Interrupted:
         self.after = False
         self.read = database.read
         self.ping = database.ping
+        self.remove = database.remove
         self.close = database.close
         self.dialect = database.dialect
 
