@@ -28,7 +28,7 @@ def new_victim(
     if database == "postgres":
         server = request.getfixturevalue("postgres")
         assert isinstance(server, PostgresServer)
-        url = server.create(name, template="kho")
+        url = server.create(name, template="migrated")
 
     def make(workers: int) -> Victim:
         made.append(Victim(tmp_path, url, workers=workers))

@@ -26,9 +26,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shared_database(postgres: PostgresServer) -> str:
     """A PostgreSQL database that each test leaves empty: quicker than one for each."""
-    url = postgres.create("flows", template="kho")
-    postgres.sql(EMPTY, database="flows")  # other tests may have left rows in what is copied
-    return url
+    return postgres.create("flows", template="migrated")
 
 
 @pytest.fixture
