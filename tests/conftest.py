@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """One server for the whole run, with a database `kho`, and `migrated`, which others are copied from."""
+    """One server for the whole run, with a database `kho`; others are copies of `migrated`."""
     if os.environ.get("KHO_TEST_POSTGRES") == "skip":
         pytest.skip("KHO_TEST_POSTGRES=skip")
     try:

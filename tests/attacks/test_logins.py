@@ -42,7 +42,9 @@ class Watched(Line):
     most = 0
     counting = threading.Lock()
 
-    async def run(self, lock: str, work: Callable[[], T], *, familiar: bool) -> T:
+    async def run(
+        self, lock: str, work: Callable[[], T], *, familiar: bool, wrong: Callable[[T], bool]
+    ) -> T:
         def watched() -> T:
             with self.counting:
                 Watched.running += 1
@@ -53,7 +55,7 @@ class Watched(Line):
                 with self.counting:
                     Watched.running -= 1
 
-        return await super().run(lock, watched, familiar=familiar)
+        return await super().run(lock, watched, familiar=familiar, wrong=wrong)
 
 
 @pytest.fixture

@@ -190,11 +190,10 @@ async def _prove(resources: Resources, attempt: _Attempt, proofs: _Proofs, mark:
             await throttle.failed(resources, admission)
             raise
     if proof is None:
-        if not admission.familiar:
-            resources.memory.keep(passwords.Line).rest()
         await throttle.failed(resources, admission)
         _note_failure(resources, attempt.address, "failed", attempt.username)
         raise Unauthorized(WRONG)
+    resources.memory.keep(passwords.Line).forgive()
     await throttle.succeeded(resources, admission, embedded=row is not None)
     _note_login(resources, proof.identity, attempt.address)
     proofs.known[mark] = proof
@@ -219,7 +218,9 @@ async def _in_rows_and_file(
         of_file = passwords.bcrypt_matches(line[1] if line else None, attempt.given, file.cost)
         return right, of_file
 
-    embedded, of_file = await passwords.hashing(resources, work, familiar=admission.familiar)
+    embedded, of_file = await passwords.hashing(
+        resources, work, familiar=admission.familiar, wrong=lambda done: not any(done)
+    )
     if embedded and row is not None and not row.disabled:
         return _proof(resources, attempt.account, "local")
     if of_file and line is not None:

@@ -39,10 +39,12 @@ class Counting(Line):
         self.hashes = 0
         self.begun = asyncio.Event()
 
-    async def run(self, lock: str, work: Callable[[], T], *, familiar: bool) -> T:
+    async def run(
+        self, lock: str, work: Callable[[], T], *, familiar: bool, wrong: Callable[[T], bool]
+    ) -> T:
         self.hashes += 1
         self.begun.set()
-        return await super().run(lock, work, familiar=familiar)
+        return await super().run(lock, work, familiar=familiar, wrong=wrong)
 
 
 @pytest.fixture

@@ -165,12 +165,15 @@ async def test_after_a_wrong_password_strangers_wait_and_nobody_else(
     ended: list[str] = []
 
     async def hashing(name: str, *, familiar: bool) -> None:
-        await passwords.hashing(resources, lambda: burn(0.04), familiar=familiar)
+        def wrong(_: None) -> bool:
+            return name == "first"
+
+        work = lambda: burn(0.04)  # noqa: E731
+        await passwords.hashing(resources, work, familiar=familiar, wrong=wrong)
         ended.append(name)
 
     clock = asyncio.get_running_loop().time
     await hashing("first", familiar=False)
-    line.rest()
     began = clock()
     stranger = asyncio.create_task(hashing("stranger", familiar=False))
     another = asyncio.create_task(hashing("another", familiar=False))

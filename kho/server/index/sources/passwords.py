@@ -33,10 +33,10 @@ NICENESS: Final = 10
 # Those that may wait in one worker, and how many of these places are kept for familiar addresses.
 PLACES: Final = 16
 KEPT_PLACES: Final = 8
-RETRY_SECONDS: Final = 3
+RETRY_SECONDS: Final = 5
 # After a wrong password from an unfamiliar address the next unfamiliar one waits, so many times as
-# long as the hash took: guessing gets a fifth of a core in each worker, even of an idle machine.
-REST: Final = 4.0
+# long as the hash took: guessing gets a ninth of a core in each worker, even of an idle machine.
+REST: Final = 8.0
 
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
@@ -63,7 +63,6 @@ class Line:
         self._busy = False
         self._familiar: deque[asyncio.Future[None]] = deque()
         self._strangers: deque[asyncio.Future[None]] = deque()
-        self._took = 0.0
         self._rested_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,22 +71,28 @@ class Line:
         """How many wait for their turn."""
         return len(self._familiar) + len(self._strangers)
 
-    async def run(self, lock: str, work: Callable[[], T], *, familiar: bool) -> T:
-        """Do `work` when nobody else on the machine does. Raises TooManyRequests."""
+    async def run(
+        self, lock: str, work: Callable[[], T], *, familiar: bool, wrong: Callable[[T], bool]
+    ) -> T:
+        """Do `work` when nobody else on the machine does. Raises TooManyRequests.
+
+        After a stranger's that is `wrong` other strangers wait.
+        """
         loop = asyncio.get_running_loop()
         if self._busy or not (familiar or self._rested_at <= loop.time()):
             await self._turn(familiar=familiar)
         self._busy = True
         try:
-            done, self._took = await loop.run_in_executor(self._threads, _alone, lock, work)
+            done, took = await loop.run_in_executor(self._threads, _alone, lock, work)
+            if not familiar and wrong(done):
+                self._rested_at = loop.time() + self.rest_factor * took
         finally:
             self._next()
         return done
 
-    def rest(self) -> None:
-        """Let strangers wait for a while: the last password was wrong."""
-        now = asyncio.get_running_loop().time()
-        self._rested_at = max(self._rested_at, now + self.rest_factor * self._took)
+    def forgive(self) -> None:
+        """The last password was right after all, as somebody else knows."""
+        self._rested_at = float("-inf")
 
     async def _turn(self, *, familiar: bool) -> None:
         if self.waiting >= (PLACES if familiar else PLACES - KEPT_PLACES):
@@ -177,13 +182,20 @@ async def verify_bcrypt(resources: Resources, hashed: str | None, password: str,
     return await hashing(resources, lambda: bcrypt_matches(hashed, given, cost))
 
 
-async def hashing(resources: Resources, work: Callable[[], T], *, familiar: bool = False) -> T:
+async def hashing(
+    resources: Resources,
+    work: Callable[[], T],
+    *,
+    familiar: bool = False,
+    wrong: Callable[[T], bool] = lambda _: False,
+) -> T:
     """Do `work`, which hashes, in the one thread that may; `familiar` goes before others.
 
-    Raises TooManyRequests.
+    `wrong` says of a result that the password was. Raises TooManyRequests.
     """
     lock = str(resources.config.data / LOCK)
-    return await resources.memory.keep(Line).run(lock, work, familiar=familiar)
+    line = resources.memory.keep(Line)
+    return await line.run(lock, work, familiar=familiar, wrong=wrong)
 
 
 def encoded(password: str) -> bytes | None:
