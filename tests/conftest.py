@@ -1,13 +1,12 @@
 """What all tests share: how Hypothesis searches, a PostgreSQL server, marks."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from kho.server.database.open import migrate
-from tests.postgres import PostgresMissing, PostgresServer
+from tests.postgres import PostgresServer, wanted_server
 
 pytest_plugins = ["tests.flows.fixtures"]
 
@@ -30,13 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One server for the whole run, with a database `kho`; others are copies of `migrated`."""
-    if os.environ.get("KHO_TEST_POSTGRES") == "skip":
-        pytest.skip("KHO_TEST_POSTGRES=skip")
-    try:
-        server = PostgresServer()
-    except PostgresMissing as error:
-        pytest.fail(str(error), pytrace=False)
-    with server:
+    with wanted_server() as server:
         migrate(server.create("migrated"))  # nobody writes to this one: it is copied
         server.create("kho", template="migrated")
         yield server

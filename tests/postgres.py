@@ -6,8 +6,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+
+import pytest
 
 START_SECONDS = 30
 # Survives the death of its processes, not of the machine.
@@ -141,6 +145,19 @@ class PostgresServer:
         if check and done.returncode:
             raise RuntimeError(f"{program} failed: {done.stdout}")
         return done
+
+
+@contextmanager
+def wanted_server() -> Iterator[PostgresServer]:
+    """A server; without PostgreSQL the test fails, or is left out if KHO_TEST_POSTGRES says so."""
+    if os.environ.get("KHO_TEST_POSTGRES") == "skip":
+        pytest.skip("KHO_TEST_POSTGRES=skip")
+    try:
+        server = PostgresServer()
+    except PostgresMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    with server:
+        yield server
 
 
 def _programs() -> Path:

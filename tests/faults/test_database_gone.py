@@ -17,7 +17,7 @@ from kho.server.database.postgres import CONNECTIONS
 from tests.faults.scale import LONG, report
 from tests.faults.victim import PROGRAM, Victim
 from tests.oci.samples import encode, image
-from tests.postgres import PostgresMissing, PostgresServer
+from tests.postgres import PostgresServer, wanted_server
 
 PATIENCE = 30
 ANSWERED = 6.0
@@ -33,13 +33,7 @@ THREADS_MORE = 20  # the threads of password hashing and storage come when they 
 @pytest.fixture(scope="module")
 def database() -> Iterator[PostgresServer]:
     """A server of its own: it is stopped and killed."""
-    if os.environ.get("KHO_TEST_POSTGRES") == "skip":
-        pytest.skip("KHO_TEST_POSTGRES=skip")
-    try:
-        server = PostgresServer()
-    except PostgresMissing as error:
-        pytest.fail(str(error), pytrace=False)
-    with server:
+    with wanted_server() as server:
         migrate(server.create("kho"))
         yield server
 

@@ -12,7 +12,6 @@ disabled, or known by another source. An embedded account hides whoever has its 
 
 import asyncio
 import hmac
-import re
 import secrets
 import time
 from collections import OrderedDict
@@ -27,6 +26,7 @@ from kho.server.index.throttle import Admission
 from kho.server.index.tokens import credentials
 from kho.server.index.workloads import workload
 from kho.server.policy.identity import Identity
+from kho.server.policy.names import RESERVED, is_name
 from kho.server.policy.throttle import place_of
 from kho.server.resources import Resources
 
@@ -37,8 +37,6 @@ OWNER_SECONDS: Final = 60.0
 # Of one access token from one address the trail has one login in this time.
 NOTED_SECONDS: Final = 60.0
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}")
-_RESERVED: Final = ("anonymous", "everyone", "operator")
 _NAME_CHARACTERS: Final = 255
 
 
@@ -234,7 +232,7 @@ async def _in_directory(
     """Ask the directory; for a name that is not its own, ask it for nobody."""
     file = await htpasswd.users(resources)
     elsewhere = row is not None or (file and file.named(attempt.username, attempt.account))
-    if elsewhere or not _NAME.fullmatch(attempt.account):
+    if elsewhere or not is_name(attempt.account):
         await ldap.ask_for_nobody(resources)
         return None
     member_of = await ldap.authenticate(resources, attempt.account, attempt.password)
@@ -265,7 +263,7 @@ def _possible(username: str) -> bool:
         0 < len(username) <= _NAME_CHARACTERS
         and username.isprintable()
         and ":" not in username
-        and username.lower() not in _RESERVED
+        and username.lower() not in RESERVED
     )
 
 

@@ -11,6 +11,11 @@ ALLOWED_TEXT: Final = (
 _GRAMMAR: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}", re.ASCII)
 
 
+def fits(text: str) -> bool:
+    """Whether it keeps to the grammar of names, reserved or not."""
+    return _GRAMMAR.fullmatch(text) is not None
+
+
 def is_name(text: str) -> bool:
     """Whether an account, a group or the like may be called that."""
-    return _GRAMMAR.fullmatch(text) is not None and text not in RESERVED
+    return fits(text) and text not in RESERVED

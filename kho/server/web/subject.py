@@ -10,9 +10,9 @@ second one makes the subject unclear.
 import re
 from typing import Final
 
+from kho.server.policy.names import is_name
+
 LONGEST: Final = 4096
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}")
-_RESERVED: Final = frozenset({"anonymous", "everyone", "operator"})
 _ATTRIBUTE: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*)\s*=\s*")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*')
 _BARE: Final = re.compile(r'(?:[^,;+"\\<>]|\\.)*')
@@ -25,7 +25,7 @@ def common_name(subject: str) -> str | None:
     if len(subject) > LONGEST or not subject.isprintable():
         return None
     names = _old_form(subject) if subject.startswith("/") else _new_form(subject)
-    if len(names) != 1 or names[0] in _RESERVED or not _NAME.fullmatch(names[0]):
+    if len(names) != 1 or not is_name(names[0]):
         return None
     return names[0]
 

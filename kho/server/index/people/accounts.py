@@ -9,6 +9,7 @@ from kho.server.database.accounts import AccountRow
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.grants import GrantRow
+from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
@@ -16,7 +17,6 @@ from kho.server.resources import Resources
 LOCAL: Final = "local"
 PASSWORD_BYTES: Final = (8, 1024)
 EMAIL_LENGTH: Final = 254
-PAGE: Final = 500
 _LAST_ADMIN: Final = (
     "{0} is the last administrator who can come in; make another one first, or use --force"
 )
@@ -115,13 +115,9 @@ async def show(resources: Resources, name: str) -> Known:
 
 async def every(resources: Resources) -> list[AccountRow]:
     """All accounts, by name."""
-    found: list[AccountRow] = []
-    while True:
-        after = found[-1].name if found else None
-        page = await resources.database.read(rows.page, after, PAGE)
-        found += page
-        if len(page) < PAGE:
-            return found
+    return await pages.every(
+        lambda last, limit: resources.database.read(rows.page, last and last.name, limit)
+    )
 
 
 async def nobody_yet(tx: Transaction) -> bool:

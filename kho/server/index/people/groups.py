@@ -1,18 +1,15 @@
 """Groups of users, as operators make and fill them."""
 
-from typing import Final
-
 from kho.server.database import accounts, audit
 from kho.server.database import groups as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.groups import GroupRow, MemberRow
+from kho.server.index import pages
 from kho.server.index.errors import Conflict, NotFound
 from kho.server.index.people.accounts import LOCAL, users_come_from_elsewhere
 from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
-
-PAGE: Final = 500
 
 
 async def add(resources: Resources, name: str, *, by: str) -> None:
@@ -49,13 +46,9 @@ async def members(resources: Resources, name: str) -> list[MemberRow]:
 
 async def every(resources: Resources) -> list[GroupRow]:
     """All groups, by name."""
-    found: list[GroupRow] = []
-    while True:
-        after = found[-1].name if found else None
-        page = await resources.database.read(rows.page, after, PAGE)
-        found += page
-        if len(page) < PAGE:
-            return found
+    return await pages.every(
+        lambda last, limit: resources.database.read(rows.page, last and last.name, limit)
+    )
 
 
 async def _add(tx: Transaction, name: str, by: str) -> None:

@@ -1,24 +1,21 @@
 """What users, groups, robots and roles may be called, and what a grant's subject may be."""
 
-import re
 from typing import Final
 
 from kho.server.index.errors import Invalid
 from kho.server.policy.access import ANONYMOUS, EVERYONE
+from kho.server.policy.names import RESERVED, is_name
 
-RESERVED: Final = (ANONYMOUS, EVERYONE, "operator")
 ALLOWED: Final = (
     "1 to 128 of a-z, 0-9, '.', '_', '@' and '-', beginning with a letter or digit, and not "
     + ", ".join(RESERVED)
 )
 KINDS: Final = ("user", "group", "robot")
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}", re.ASCII)
-
 
 def check_name(name: str, what: str = "user") -> None:
     """Raise Invalid for what cannot be the name of a user, group, robot or role."""
-    if _NAME.fullmatch(name) is None or name in RESERVED:
+    if not is_name(name):
         raise Invalid(f"{name[:129]!a} cannot name a {what}; allowed are {ALLOWED}")
 
 

@@ -7,12 +7,12 @@ from kho.server.database import robots as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.robots import RobotRow
+from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.accounts import nobody_yet
 from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
 
-PAGE: Final = 500
 DESCRIPTION_LENGTH: Final = 500
 
 
@@ -47,13 +47,9 @@ async def show(resources: Resources, name: str) -> RobotRow:
 
 async def every(resources: Resources) -> list[RobotRow]:
     """All robots, by name."""
-    found: list[RobotRow] = []
-    while True:
-        after = found[-1].name if found else None
-        page = await resources.database.read(rows.page, after, PAGE)
-        found += page
-        if len(page) < PAGE:
-            return found
+    return await pages.every(
+        lambda last, limit: resources.database.read(rows.page, last and last.name, limit)
+    )
 
 
 async def _add(tx: Transaction, name: str, description: str, by: str) -> bool:

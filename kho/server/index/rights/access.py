@@ -16,6 +16,7 @@ from kho.oci.scope import Scope
 from kho.server.config import Config
 from kho.server.database import accounts, grants, groups, repositories, revisions, robots
 from kho.server.database.engine import Transaction
+from kho.server.index.people.accounts import nobody_yet
 from kho.server.policy.access import (
     ANONYMOUS,
     EVERYONE,
@@ -95,11 +96,7 @@ async def is_open(resources: Resources) -> bool:
 
 async def anybody(resources: Resources) -> bool:
     """Whether there is an account or a robot."""
-    return await resources.database.read(_anybody)
-
-
-async def _anybody(tx: Transaction) -> bool:
-    return await accounts.any_exists(tx) or bool(await robots.page(tx, "", 1))
+    return not await resources.database.read(nobody_yet)
 
 
 async def principal_of(

@@ -13,6 +13,7 @@ from kho.server.database import grants as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.grants import GrantRow
+from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.accounts import users_come_from_elsewhere
 from kho.server.index.people.names import check_subject
@@ -20,7 +21,6 @@ from kho.server.policy.access import ANONYMOUS, ROLES
 from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources
 
-PAGE: Final = 500
 _ADD: Final = {"user": "khod users add", "group": "khod groups add", "robot": "khod robots add"}
 
 
@@ -114,12 +114,7 @@ async def _remove(tx: Transaction, grant: tuple[str, str, str], by: str) -> None
 
 
 async def _every(tx: Transaction) -> list[GrantRow]:
-    found: list[GrantRow] = []
-    while True:
-        page = await rows.page(tx, found[-1].id if found else None, PAGE)
-        found += page
-        if len(page) < PAGE:
-            return found
+    return await pages.every(lambda last, limit: rows.page(tx, last and last.id, limit))
 
 
 async def _record(tx: Transaction, action: str, grant: tuple[str, str, str], by: str) -> None:

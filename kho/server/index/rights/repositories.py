@@ -1,6 +1,6 @@
 """Who may see a repository, as operators set and look it up."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from kho.oci.errors import NameInvalid
 from kho.oci.reference import parse_name
@@ -10,12 +10,11 @@ from kho.server.database import repositories as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.repositories import RepositoryRow
+from kho.server.index import pages
 from kho.server.index.errors import Invalid, NotFound
 from kho.server.index.rights import grants, roles
 from kho.server.policy.access import EVERYTHING
 from kho.server.resources import Resources
-
-PAGE: Final = 500
 
 
 class Right(NamedTuple):
@@ -52,12 +51,9 @@ async def show(resources: Resources, name: str) -> Known:
 
 async def every(resources: Resources) -> list[RepositoryRow]:
     """All repositories, with or without manifests, in the order of their names."""
-    found: list[RepositoryRow] = []
-    while True:
-        page = await resources.database.read(rows.rows, found[-1].name if found else None, PAGE)
-        found += page
-        if len(page) < PAGE:
-            return found
+    return await pages.every(
+        lambda last, limit: resources.database.read(rows.rows, last and last.name, limit)
+    )
 
 
 async def _rights(resources: Resources, repository: RepositoryRow) -> list[Right]:

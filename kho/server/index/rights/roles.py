@@ -7,12 +7,12 @@ from kho.server.database import audit, grants
 from kho.server.database import roles as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
+from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.names import check_name
 from kho.server.policy.access import ON_REPOSITORIES, ROLES, Action, parse_actions
 from kho.server.resources import Resources
 
-PAGE: Final = 500
 _ORDER: Final = (*ON_REPOSITORIES, Action.ADMIN)
 
 
@@ -48,14 +48,11 @@ async def remove(resources: Resources, name: str, *, by: str) -> None:
 
 async def every(resources: Resources) -> list[Role]:
     """The built-in roles, then the others by name."""
+    own = await pages.every(
+        lambda last, limit: resources.database.read(rows.page, last and last.name, limit)
+    )
     found = [Role(name, True, _in_order(actions)) for name, actions in ROLES.items()]
-    after = None
-    while True:
-        page = await resources.database.read(rows.page, after, PAGE)
-        found += [Role(row.name, False, _in_order(row.actions)) for row in page]
-        if len(page) < PAGE:
-            return found
-        after = page[-1].name
+    return found + [Role(row.name, False, _in_order(row.actions)) for row in own]
 
 
 async def _add(tx: Transaction, name: str, actions: frozenset[Action], by: str) -> None:

@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 
 from kho.server import telemetry
 from kho.server.identity_settings import LdapSettings
+from kho.server.policy.names import is_name
 
 CONNECT_SECONDS: Final = 5
 MOST_GROUPS: Final = 1000
 PLACEHOLDER: Final = re.compile(r"\{(username|dn)\}")
 
-_GROUP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}")
-_RESERVED: Final = ("anonymous", "everyone", "operator")
 _SUCCESS: Final = 0
 _TOO_MANY_ENTRIES: Final = 4
 # Results of a bind that are the directory's trouble and not the user's.
@@ -113,7 +112,7 @@ class Session:
         names = {
             value.decode("utf-8", "replace").lower() for _, values in found for value in values
         }
-        fitting = {one for one in names if _GROUP_NAME.fullmatch(one) and one not in _RESERVED}
+        fitting = {one for one in names if is_name(one)}
         if fitting != names:
             left_out = sorted(names - fitting)[:10]
             telemetry.log_event("directory: groups left out", "debug", names=left_out)

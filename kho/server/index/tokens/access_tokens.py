@@ -8,6 +8,7 @@ from kho.server.database import accounts, robots
 from kho.server.database import credentials as rows
 from kho.server.database.credentials import CredentialRow, NewCredential
 from kho.server.database.engine import Transaction
+from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.names import check_name, check_subject
 from kho.server.index.sources import htpasswd
@@ -27,7 +28,6 @@ from kho.server.resources import Resources
 DAY: Final = 86_400.0
 # How long a token is good when nobody says it.
 LIFETIMES: Final = {"personal": 90 * DAY, "robot": 365 * DAY}
-_PAGE: Final = 500
 
 
 class AccessToken(NamedTuple):
@@ -155,13 +155,12 @@ async def every(resources: Resources, owner: str | None) -> list[AccessToken]:
 
 
 async def _rows(resources: Resources, owner: str | None) -> list[CredentialRow]:
-    found: list[CredentialRow] = []
-    while True:
-        after = found[-1].id if found else 0
-        more = await resources.database.read(rows.page, owner, ACCESS_TOKENS, after, _PAGE)
-        found += more
-        if len(more) < _PAGE:
-            return sorted(found, key=lambda row: (row.subject, row.name, row.created_at))
+    found = await pages.every(
+        lambda last, limit: resources.database.read(
+            rows.page, owner, ACCESS_TOKENS, last.id if last else 0, limit
+        )
+    )
+    return sorted(found, key=lambda row: (row.subject, row.name, row.created_at))
 
 
 def _told(row: CredentialRow) -> AccessToken:

@@ -1,6 +1,5 @@
 """Trust rules as an operator makes, reads and tries them."""
 
-import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -14,10 +13,10 @@ from kho.server.index.jose import jws
 from kho.server.index.jose.jws import Untrusted
 from kho.server.index.workloads import discovery, issuers, workload
 from kho.server.index.workloads.discovery import FetchFailed
+from kho.server.policy.names import fits
 from kho.server.policy.trust import Rule, check_conditions, unmet
 from kho.server.resources import Resources
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}", re.ASCII)
 _AUDIENCE: Final = 512
 
 
@@ -40,7 +39,7 @@ async def add(resources: Resources, rule: Rule, by: str) -> None:
 
 
 def _check(rule: Rule) -> None:
-    if not _NAME.fullmatch(rule.name):
+    if not fits(rule.name):
         raise Invalid(
             f"{rule.name!a} is no name of a rule; allowed are a-z, 0-9 and . _ @ - (128 at most,"
             " the first a letter or digit)"
