@@ -12,6 +12,7 @@ from kho.server.database import accounts as rows
 from kho.server.database import audit, revisions
 from kho.server.database.audit import Filter
 from kho.server.database.engine import Transaction
+from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people import accounts, groups, robots
 from kho.server.index.people.accounts import Change
@@ -236,7 +237,7 @@ async def test_what_belongs_to_an_account(resources: Resources) -> None:
 
 
 async def test_many(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "PAGE", 2)
+    monkeypatch.setattr(pages, "SIZE", 2)
     for number in range(5):
         await resources.database.write(_add_plain, f"u{number}")
     assert [row.name for row in await accounts.every(resources)] == [f"u{n}" for n in range(5)]
