@@ -102,6 +102,18 @@ def memory(name: str = "peak memory", *, goal: float | None = None, drawn: bool 
     return Figure(name, "MiB", "lower", lambda sample: sample.usage.peak_memory / MIB, goal, drawn)
 
 
+def growth(*, limit: float) -> Figure:
+    """How much the memory of the server's tree grew by the work."""
+    return Figure(
+        "memory growth",
+        "MiB",
+        "lower",
+        lambda sample: (sample.usage.peak_memory - sample.usage.idle_memory) / MIB,
+        limit=limit,
+        drawn=True,
+    )
+
+
 def p50() -> Figure:
     """Median latency."""
     return Figure("p50", "ms", "lower", lambda sample: _milliseconds(sample.work.p50))

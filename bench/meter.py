@@ -17,13 +17,17 @@ GROWN = 1.01
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds of the server, the load generator and everything else; peak memory in bytes."""
+    """CPU seconds of the server, the load generator and everything else; memory in bytes.
+
+    `idle_memory` is what the server held just before.
+    """
 
     seconds: float
     server_cpu: float
     loader_cpu: float
     other_cpu: float
     peak_memory: int
+    idle_memory: int = 0
 
 
 class Meter:
@@ -35,6 +39,7 @@ class Meter:
         self.usage: Usage | None = None
 
     def __enter__(self) -> Self:
+        self._idle = self._server_memory()
         self._memory.start()
         self._server, self._loader = self._server_cpu(), _loader_cpu()
         self._busy, self._start = processes.machine_busy_seconds(), time.perf_counter()
@@ -50,11 +55,18 @@ class Meter:
         busy = processes.machine_busy_seconds() - self._busy
         server, loader = self._server_cpu() - self._server, _loader_cpu() - self._loader
         peak = self._memory.stop()
-        self.usage = Usage(seconds, server, loader, max(0.0, busy - server - loader), peak)
+        others = max(0.0, busy - server - loader)
+        self.usage = Usage(seconds, server, loader, others, peak, self._idle)
 
     def _server_cpu(self) -> float:
         root = self._root()
         return 0.0 if root is None else processes.cpu_seconds(root)
+
+    def _server_memory(self) -> int:
+        root = self._root()
+        if root is None:
+            return 0
+        return processes.proportional(tuple(stat.pid for stat in processes.tree(root)))
 
 
 class MemoryWatch(threading.Thread):

@@ -8,6 +8,8 @@ from pathlib import Path
 from bench.settings import MIB
 
 STAMP = 16
+# How far apart blobs begin that share nearly all of their bytes.
+SHIFT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +23,26 @@ class Blob:
 
 
 class Payload:
-    """One file of `count` blobs of `size` bytes each."""
+    """One file of `count` blobs of `size` bytes each; they begin `step` bytes apart."""
 
-    def __init__(self, path: Path, size: int, count: int) -> None:
-        self._path, self._size, self._count = path, size, count
+    def __init__(self, path: Path, size: int, count: int, step: int) -> None:
+        self._path, self._size, self._count, self._step = path, size, count, step
         self._stamp: int | None = None
         self._blobs: tuple[Blob, ...] = ()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        left = size * count
+        left = step * (count - 1) + size
         while left > 0:
             left -= os.write(self._file, os.urandom(min(left, 4 * MIB)))
 
     def blobs(self, stamp: int) -> tuple[Blob, ...]:
         """The blobs of one round: the same for the same stamp, all others for another stamp."""
         if stamp != self._stamp:
-            self._blobs = tuple(self._stamped(index) for index in range(self._count))
+            offsets = [index * self._step for index in range(self._count)]
+            for offset in offsets:  # all of them first: they may lie in one another
+                os.pwrite(self._file, os.urandom(min(STAMP, self._size)), offset)
+            self._blobs = tuple(
+                Blob(self._file, offset, self._size, self._digest(offset)) for offset in offsets
+            )
             self._stamp = stamp
         return self._blobs
 
@@ -43,11 +50,6 @@ class Payload:
         """Close the file and remove it."""
         os.close(self._file)
         self._path.unlink()
-
-    def _stamped(self, index: int) -> Blob:
-        offset = index * self._size
-        os.pwrite(self._file, os.urandom(min(STAMP, self._size)), offset)
-        return Blob(self._file, offset, self._size, self._digest(offset))
 
     def _digest(self, offset: int) -> str:
         state, end = hashlib.sha256(), offset + self._size
@@ -63,13 +65,22 @@ class Payloads:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._made: dict[tuple[int, int], Payload] = {}
+        self._made: dict[tuple[int, int, int], Payload] = {}
 
     def of(self, size: int, count: int) -> Payload:
         """The payload of this shape, written when it is asked for the first time."""
-        if (size, count) not in self._made:
-            self._made[size, count] = Payload(self._folder / f"payload-{size}-{count}", size, count)
-        return self._made[size, count]
+        return self._shaped(size, count, size)
+
+    def overlapping(self, size: int, count: int) -> Payload:
+        """Many large blobs at the price of one; no two are alike."""
+        return self._shaped(size, count, SHIFT)
+
+    def _shaped(self, size: int, count: int, step: int) -> Payload:
+        shape = size, count, step
+        if shape not in self._made:
+            path = self._folder / f"payload-{size}-{count}-{step}"
+            self._made[shape] = Payload(path, size, count, step)
+        return self._made[shape]
 
     def close(self) -> None:
         """Remove them all."""

@@ -19,11 +19,23 @@ class BlobLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanLoad:
+    """Parts of one blob, side by side: `count` of them, of `size` bytes each."""
+
+    label: str
+    size: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The amounts of one run; `warm_up` and `rate_seconds` are seconds of load."""
 
     repeats: int
     blobs: tuple[BlobLoad, ...]
+    streams: BlobLoad
+    stream_clients: int
+    spans: SpanLoad
     image_clients: int
     images_per_client: int
     connections: int
@@ -41,6 +53,9 @@ FULL = Settings(
         BlobLoad("100m", "100 MiB", 100 * MIB, 3, 10),
         BlobLoad("1g", "1 GiB", GIB, 1, 4),
     ),
+    streams=BlobLoad("64x100m", "100 MiB", 100 * MIB, 1, 1),
+    stream_clients=64,
+    spans=SpanLoad("100 MiB", 100 * MIB, 10),
     image_clients=8,
     images_per_client=60,
     connections=32,
@@ -56,6 +71,9 @@ QUICK = Settings(
         BlobLoad("1m", "1 MiB", MIB, 10, 40),
         BlobLoad("16m", "16 MiB", 16 * MIB, 2, 4),
     ),
+    streams=BlobLoad("64x4m", "4 MiB", 4 * MIB, 1, 1),
+    stream_clients=64,
+    spans=SpanLoad("4 MiB", 4 * MIB, 4),
     image_clients=8,
     images_per_client=5,
     connections=32,

@@ -106,15 +106,22 @@ class Connection:
             self._send_span(file, offset, size)
         return self._read_reply()
 
-    def count(self, target: str, sink: Callable[[memoryview], None] | None = None) -> int:
+    def count(
+        self,
+        target: str,
+        sink: Callable[[memoryview], None] | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> int:
         """GET, return how many bytes of the body came; WireError when it was cut short.
 
-        Without a sink the bytes are dropped in the kernel.
+        `span` asks for the bytes from the first place to before the second. Without a sink the
+        bytes are dropped in the kernel.
         """
-        self._send(self._head("GET", target, {}))
+        headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {}
+        self._send(self._head("GET", target, headers))
         reply = self._read_head()
         size = int(reply.headers.get("content-length", -1))
-        if reply.status != 200 or size < 0:
+        if reply.status != (206 if span else 200) or size < 0:
             self.close()
             raise WireError(f"GET {target}: status {reply.status}, length {size}")
         left = size - len(self._ahead)

@@ -1,11 +1,12 @@
 """THE SCENARIO TABLE: what is measured, in the order in which it is shown; one file a part."""
 
-from bench.scenarios.rows import blobs, images, requests, starts, tls, tokens
+from bench.scenarios.rows import blobs, images, requests, starts, streams, tls, tokens
 from bench.scenarios.scenario import Scenario
 from bench.settings import Settings
 
 PARTS = (
     blobs.rows,
+    streams.rows,
     images.rows,
     requests.rows,
     tokens.rows,

@@ -42,14 +42,15 @@ def seed(site: Site, blob: Blob) -> str:
         if site.server.peer.plain_put:
             connection.send_file("PUT", target, blob.file, blob.offset, blob.size).expect(201, 204)
         else:
-            _push_one(connection, blob, chunked=False)
+            push_one(connection, blob)
         connection.count(target, state.update)
     if f"sha256:{state.hexdigest()}" != blob.digest:
         raise ValueError(f"{site.server.peer.title} gave other bytes than it was given")
     return target
 
 
-def _push_one(connection: Connection, blob: Blob, *, chunked: bool) -> None:
+def push_one(connection: Connection, blob: Blob, *, chunked: bool = False) -> None:
+    """POST, PATCH of the whole body, PUT with the digest."""
     location = start_upload(connection, REPOSITORY)
     reply = connection.send_file(
         "PATCH", location, blob.file, blob.offset, blob.size, chunked=chunked
@@ -62,7 +63,7 @@ def _push_all(site: Site, blobs: tuple[Blob, ...], chunked: bool) -> Work:
     with site.server.connect() as connection:
         for blob in blobs:
             begun = time.perf_counter()
-            _push_one(connection, blob, chunked=chunked)
+            push_one(connection, blob, chunked=chunked)
             times.append(time.perf_counter() - begun)
     return _work(times, sum(blob.size for blob in blobs))
 

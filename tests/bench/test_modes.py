@@ -121,7 +121,7 @@ def test_only_who_has_passwords_is_attacked() -> None:
     assert able == {"khod"}
     assert peer_named("distribution").modes.keys() == {OPEN, TOKENS, TLS}
     assert rows["bearer-tag"].can_run(peer_named("distribution"))
-    assert not rows["tls-pull"].can_run(peer_named("nginx"))
+    assert not rows["tls-pull-100m"].can_run(peer_named("nginx"))
     assert {READ, PASSWORDS} <= peer_named("khod").abilities
 
 

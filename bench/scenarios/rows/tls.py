@@ -14,12 +14,12 @@ GROUP = "Over TLS"
 
 
 def rows(settings: Settings) -> tuple[Scenario, ...]:
-    """Manifests, and blobs of the third size."""
-    load = settings.blobs[2]
+    """Manifests, and the large blobs."""
     read = figures.throughput(goal=1.0), figures.cpu_per_gib(), figures.memory()
-    found = (
-        rate("tls-manifest", "manifest GET by tag, TLS", requests.manifest_by_tag, 1.0),
-        replace(push(load), key="tls-push", title=f"push {load.label}, TLS", figures=read),
-        replace(pull(load), key="tls-pull", title=f"pull {load.label}, TLS", figures=read),
+    manifest = rate("manifest", "manifest GET by tag", requests.manifest_by_tag, 1.0)
+    large = settings.blobs[2:]
+    bodies = (replace(row(load), figures=read) for load in large for row in (push, pull))
+    return tuple(
+        replace(row, key=f"tls-{row.key}", title=f"{row.title}, TLS", group=GROUP, mode=TLS)
+        for row in (manifest, *bodies)
     )
-    return tuple(replace(row, group=GROUP, mode=TLS) for row in found)
