@@ -32,6 +32,7 @@ COUNTERS: Final = {
     "kho_uploads_cancelled_total": "Uploads cancelled by their client.",
     "kho_uploads_expired_total": "Uploads removed because they were abandoned.",
     "kho_blobs_damaged_total": "Blobs found damaged or missing while they were asked for.",
+    "kho_manifests_damaged_total": "Manifests found damaged while they were asked for.",
     "kho_audit_dropped_total": "Events of the audit trail that could not be kept.",
     "kho_worker_exits_total": "Worker processes that ended unexpectedly.",
 }

@@ -12,6 +12,11 @@ from tests.postgres import PostgresServer
 VictimMaker = Callable[[int], Victim]
 
 
+def victim_name() -> str:
+    """The PostgreSQL database of this process's victims."""
+    return f"victim_{os.getpid()}"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> str:
     """Its name."""
@@ -24,7 +29,7 @@ def new_victim(
 ) -> Iterator[VictimMaker]:
     """Make the registry with so many workers; what it wrote last is shown when the test fails."""
     made: list[Victim] = []
-    url, server, name = None, None, f"victim_{os.getpid()}"
+    url, server, name = None, None, victim_name()
     if database == "postgres":
         server = request.getfixturevalue("postgres")
         assert isinstance(server, PostgresServer)

@@ -49,6 +49,26 @@ _INSERT: Final = Statement(
     .on_conflict_do_nothing()
     .returning(_table.id)
 )
+# Runs when there is such a row; of one that is right it touches and locks nothing.
+_HEAL: Final = Statement(
+    sqlalchemy.update(manifests)
+    .values(
+        artifact_type=bindparam("to_artifact_type"),
+        subject_digest=bindparam("to_subject_digest"),
+        size=bindparam("to_size"),
+        annotations=bindparam("to_annotations"),
+        body=bindparam("to_body"),
+    )
+    .where(_table.repository_id == bindparam("repository_id"))
+    .where(_table.digest == bindparam("digest"))
+    .where((_table.body != bindparam("to_body")) | (_table.size != bindparam("to_size")))
+    .returning(_table.id)
+)
+_FORGET: Final = Statement(
+    sqlalchemy.delete(manifest_references).where(
+        manifest_references.c.manifest_id == bindparam("manifest_id")
+    )
+)
 _REFER: Final = Statement(
     sqlalchemy.insert(manifest_references).from_select(
         ["manifest_id", "position", "kind", "digest"],
@@ -168,19 +188,22 @@ async def by_digest(tx: Transaction, repository: str, digest: Digest) -> Manifes
 
 
 async def put(tx: Transaction, repository_id: int, new: NewManifest) -> None:
-    """Store a manifest with its references; one that is there already stays as it is."""
-    row = await tx.one(
-        _INSERT,
-        repository_id=repository_id,
-        digest=str(new.digest),
-        media_type=new.media_type,
-        artifact_type=new.artifact_type,
-        subject_digest=None if new.subject is None else str(new.subject),
-        size=len(new.body),
-        annotations=None if new.annotations is None else json.dumps(new.annotations),
-        body=new.body,
-    )
-    if row is not None and new.references:
+    """Store a manifest with its references; one that is there stays, or is healed when damaged."""
+    key: dict[str, Any] = {"repository_id": repository_id, "digest": str(new.digest)}
+    values: dict[str, Any] = {
+        "artifact_type": new.artifact_type,
+        "subject_digest": None if new.subject is None else str(new.subject),
+        "size": len(new.body),
+        "annotations": None if new.annotations is None else json.dumps(new.annotations),
+        "body": new.body,
+    }
+    row = await tx.one(_INSERT, **key, **values, media_type=new.media_type)
+    if row is None:
+        row = await tx.one(_HEAL, **key, **{f"to_{name}": value for name, value in values.items()})
+        if row is None:
+            return
+        await tx.run(_FORGET, manifest_id=row[0])
+    if new.references:
         pairs = json.dumps([(kind, str(digest)) for kind, digest in new.references])
         await tx.run(_REFER, manifest_id=row[0], references=pairs)
 

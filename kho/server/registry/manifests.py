@@ -21,7 +21,7 @@ from kho.server.database import manifests as rows
 from kho.server.database.engine import Transaction
 from kho.server.database.manifests import ManifestRow, NewManifest, ReferrerRow
 from kho.server.policy.access import Action, Caller, allowed
-from kho.server.registry import repositories, trail
+from kho.server.registry import repositories, trail, verification
 from kho.server.resources import Resources
 
 __all__ = ["Push", "ReferrerRow", "Stored", "delete", "find", "put", "referrers"]
@@ -53,12 +53,15 @@ class Stored:
 
 
 async def find(resources: Resources, repository: str, reference: Digest | str) -> ManifestRow:
-    """The exact bytes as stored; raise ManifestUnknown."""
+    """The exact bytes as they were pushed; raise ManifestUnknown, also when they are damaged."""
     if isinstance(reference, Digest):
         row = await resources.database.read(rows.by_digest, repository, reference)
     else:
         row = await resources.database.read(rows.by_tag, repository, reference)
     if row is None:
+        raise _unknown(reference)
+    if not verification.right(resources, repository, row):
+        await verification.tell_of_manifest(resources, repository, row)
         raise _unknown(reference)
     return row
 

@@ -38,6 +38,28 @@ async def test_put_again_changes_nothing(database: Database, run_sql: Callable[[
     assert run_sql("SELECT count(*) FROM manifest_references") == "2"
 
 
+@pytest.mark.parametrize("damage", ["body = {other}", "body = {none}", "size = size + 1"])
+async def test_put_again_heals_what_was_damaged(
+    database: Database, run_sql: Callable[[str], str], damage: str
+) -> None:
+    new = manifest(1, references=[("config", digest(7)), ("layer", digest(8))], subject=digest(3))
+    await database.write(put_manifest, "a", new, "latest")
+    await database.write(put_manifest, "b", new)
+    everything = "SELECT * FROM manifests ORDER BY id"
+    before = run_sql(everything)
+    sqlite = database.dialect == "sqlite"
+    marks = {"other": "x'7b7d'", "none": "x''"} if sqlite else {"other": "'{}'", "none": "''"}
+    run_sql(f"UPDATE manifests SET {damage.format(**marks)}")
+    run_sql("DELETE FROM manifest_references WHERE position = 1")
+    assert run_sql(everything) != before
+    for repository in ("a", "b"):
+        await database.write(put_manifest, repository, new)
+    assert run_sql(everything) == before
+    assert run_sql("SELECT count(*) FROM manifest_references") == "4"
+    row = ManifestRow(str(digest(1)), MEDIA_TYPE, new.body)
+    assert await database.read(manifests.by_tag, "a", "latest") == row
+
+
 async def test_the_same_manifest_in_two_repositories(database: Database) -> None:
     await database.write(put_manifest, "a", manifest(1))
     await database.write(put_manifest, "b", manifest(1))
