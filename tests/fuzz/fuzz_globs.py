@@ -1,5 +1,6 @@
 """Globs of repositories, beside a matcher that tries everything, and as ranges for SQL."""
 
+import re
 from functools import cache
 
 from kho.server.policy.patterns import compiled, covering, matches, name_range, quick, sort_key
@@ -19,15 +20,24 @@ def check(data: bytes) -> None:
         assert found == slow(pattern, name), (pattern, name)
     if "\n" in name or not name.isascii():
         return
-    low, high, expression = name_range(pattern)
-    if found:
-        assert low <= sort_key(name)
-        assert high is None or sort_key(name) < high
+    low, high, expression, kept, dropped = name_range(pattern)
+    if found and name:  # no repository is nameless
+        key = sort_key(name)
+        assert low <= key
+        assert high is None or key < high
+        assert like(kept, key), (pattern, name)
+        assert not like(dropped, key), (pattern, name)
     if expression is not None:
         compiled.__wrapped__(pattern)
         assert quick(expression)
-    (one,) = covering([pattern])
+    (one,) = covering((pattern,))
     assert one == name_range(pattern)
+
+
+def like(text: str, key: str) -> bool:
+    """What SQL's LIKE says."""
+    parts = ({"%": ".*", "_": "."}.get(one, re.escape(one)) for one in text)
+    return re.fullmatch("".join(parts), key, re.DOTALL) is not None
 
 
 def slow(pattern: str, name: str) -> bool:

@@ -1,15 +1,17 @@
 """Rows of repositories."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Integer, Text, bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.server.database import revisions
-from kho.server.database.constructs import Now
+from kho.server.database.constructs import Now, OneOf, listed
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import manifests, repositories
 from kho.server.database.statement import Statement
+from kho.server.policy.patterns import NameRange
 
 _table = repositories.c
 
@@ -46,8 +48,17 @@ _BETWEEN: Final = (
     .limit(bindparam("limit", type_=Integer()))
 )
 _PAGE_BETWEEN: Final = Statement(_BETWEEN)
+# LIKE looks at the index alone and is twenty times as quick as an expression: it goes first.
 _PAGE_MATCHING: Final = Statement(
-    _BETWEEN.where(_table.name.regexp_match(bindparam("expression", type_=Text())))
+    _BETWEEN.where(_table.sort_key.like(bindparam("like", type_=Text())))
+    .where(_table.sort_key.not_like(bindparam("unlike", type_=Text())))
+    .where(_table.name.regexp_match(bindparam("expression", type_=Text())))
+)
+_PAGE_NAMED: Final = Statement(
+    select(_table.name)
+    .where(OneOf(_table.sort_key, "keys"))
+    .where(exists().where(manifests.c.repository_id == _table.id))
+    .order_by(_table.sort_key)
 )
 _PAGE_PUBLIC: Final = Statement(
     select(_table.name)
@@ -122,26 +133,26 @@ async def set_public(tx: Transaction, name: str, public: bool) -> bool:
 
 
 async def page_between(
-    tx: Transaction,
-    low: str,
-    high: str | None,
-    expression: str | None,
-    after_key: str | None,
-    limit: int,
+    tx: Transaction, within: NameRange, after_key: str | None, limit: int
 ) -> list[str]:
-    """Names of a `policy.patterns.NameRange` that have manifests, after a sort key, in order."""
-    if after_key:
-        low = max(low, after_key + _NEXT)
+    """Names of the range that have manifests, after a sort key, in order."""
+    low, high = within.low, within.high
     values: dict[str, str | int] = {
-        "low": low,
+        "low": max(low, after_key + _NEXT) if after_key else low,
         "high": _END if high is None else high.replace("\0", _NEXT),
         "limit": limit,
     }
-    if expression is None:
-        rows = await tx.all(_PAGE_BETWEEN, **values)
+    if within.expression is None:
+        found = await tx.all(_PAGE_BETWEEN, **values)
     else:
-        rows = await tx.all(_PAGE_MATCHING, **values, expression=expression)
-    return [name for (name,) in rows]
+        texts = {"like": within.like, "unlike": within.unlike, "expression": within.expression}
+        found = await tx.all(_PAGE_MATCHING, **values, **texts)
+    return [name for (name,) in found]
+
+
+async def page_named(tx: Transaction, keys: Sequence[str]) -> list[str]:
+    """Names with these sort keys that have manifests, in order."""
+    return [name for (name,) in await tx.all(_PAGE_NAMED, keys=listed(keys))]
 
 
 async def page_public(tx: Transaction, after_key: str | None, limit: int) -> list[str]:

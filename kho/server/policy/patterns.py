@@ -16,6 +16,8 @@ _ALLOWED: Final = re.compile(r"[a-z0-9._/*?-]{1,255}", re.ASCII)
 _WILD: Final = re.compile(r"\*\*|\*|\?")
 _PART: Final = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 _STAR: Final = re.compile(r"\[\^/\]\*")
+_LIKE: Final = {"**": "%", "*": "%", "?": "_"}
+_END: Final = "\0"  # what follows a name in its range: no name holds it
 ALLOWED_TEXT: Final = (
     "a repository name, where * stands for part of a component and ** for any number of them"
 )
@@ -25,11 +27,20 @@ class NameRange(NamedTuple):
     """Names whose sort key is in `low <= key < high`; `expression` must match the name too.
 
     `high` is None where there is no end, `expression` where every name in the range matches.
+    `like` and `unlike` are for LIKE, which is much quicker: no name matches whose sort key does not
+    match the one, or matches the other.
     """
 
     low: str
     high: str | None
     expression: str | None
+    like: str = "%"
+    unlike: str = ""
+
+    @property
+    def single(self) -> bool:
+        """Whether it holds one name."""
+        return self.high == self.low + _END
 
 
 @lru_cache(maxsize=4096)
@@ -82,15 +93,20 @@ def name_range(pattern: str) -> NameRange:
     wild = _WILD.search(pattern)
     if wild is None:
         key = sort_key(pattern)
-        return NameRange(key, key + "\0", None)
+        return NameRange(key, key + _END, None)
     head = pattern[: wild.start()]
     key = sort_key(head)
     high = key[:-1] + chr(ord(key[-1]) + 1) if key else None
-    expression = None if pattern[wild.start() :] == "**" else f"^{_expression(pattern)}$"
-    return NameRange(key, high, expression)
+    if pattern[wild.start() :] == "**":
+        return NameRange(key, high, None)
+    like = _WILD.sub(lambda found: _LIKE[found[0]], sort_key(pattern))
+    # Without `**` all names have as many components as the pattern.
+    unlike = "" if "**" in pattern else "%" + "!%" * (pattern.count("/") + 1)
+    return NameRange(key, high, f"^{_expression(pattern)}$", like, unlike)
 
 
-def covering(patterns: list[str]) -> list[NameRange]:
+@lru_cache(maxsize=128)
+def covering(patterns: tuple[str, ...]) -> tuple[NameRange, ...]:
     """Ranges in order that together hold what the patterns match; none lies inside another.
 
     A range with an expression is kept beside one that overlaps it: names may come twice.
@@ -107,4 +123,4 @@ def covering(patterns: list[str]) -> list[NameRange]:
         found.append(one)
         if one.expression is None:
             whole_until = one.high
-    return found
+    return tuple(found)

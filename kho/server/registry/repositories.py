@@ -1,6 +1,7 @@
 """Repositories: list those that the caller may pull, and come into being with the first push."""
 
-import heapq
+from collections.abc import Sequence
+from typing import Final
 
 from kho.oci.errors import Denied
 from kho.server.database import repositories as rows
@@ -9,6 +10,8 @@ from kho.server.policy.access import Action, Caller, Principal, allowed, pullabl
 from kho.server.policy.patterns import covering, sort_key
 from kho.server.resources import Resources
 
+_NAMES: Final = 100
+
 
 async def page(
     resources: Resources, principal: Principal, after: str | None, limit: int
@@ -16,29 +19,45 @@ async def page(
     """Names after `after` of what the principal may pull and that holds manifests, `/` lowest."""
     if principal.open:
         return await resources.database.read(rows.page, after, limit)
-    return await resources.database.read(_visible, principal, sort_key(after or ""), limit)
+    return await resources.database.read(visible, principal, sort_key(after or ""), limit)
 
 
-async def _visible(tx: Transaction, principal: Principal, after: str, limit: int) -> list[str]:
+async def visible(tx: Transaction, principal: Principal, after: str, limit: int) -> list[str]:
     """The filter is SQL's: only what is shown is read.
 
-    Grants are ranges of the order of names; those are walked until the page is full, and the
-    public repositories are merged in.
+    Grants are names and ranges of the order of names; those are walked until the page is full, and
+    the public repositories are merged in.
     """
-    granted: list[str] = []
-    for low, high, expression in covering(pullable(principal)):
-        if len(granted) >= limit and low > sort_key(granted[-1]):
+    ranges = [
+        one
+        for one in covering(tuple(pullable(principal)))
+        if one.high is None or one.high > after + "\0"
+    ]
+    granted = await _named(tx, [one.low for one in ranges if one.single], limit)
+    for one in ranges:
+        if len(granted) >= limit and one.low > sort_key(granted[-1]):
             break
-        if high is None or high > after:
-            found = await rows.page_between(tx, low, high, expression, after, limit)
-            granted = _merged(granted, found)
-    public = await rows.page_public(tx, after, limit)
-    return _merged(granted, public)[:limit]
+        if not one.single:
+            found = await rows.page_between(tx, one, after, limit)
+            granted = _merged(granted, found)[:limit]
+    return _merged(granted, await rows.page_public(tx, after, limit))[:limit]
+
+
+async def _named(tx: Transaction, keys: Sequence[str], limit: int) -> list[str]:
+    """The first of these that are there: no more are asked for at once than fill the page."""
+    found: list[str] = []
+    size = max(limit, _NAMES)
+    for start in range(0, len(keys), size):
+        if len(found) >= limit:
+            break
+        found += await rows.page_named(tx, keys[start : start + size])
+    return found[:limit]
 
 
 def _merged(one: list[str], other: list[str]) -> list[str]:
-    merged = heapq.merge(one, other, key=sort_key)
-    return list(dict.fromkeys(merged))
+    if not one or not other or sort_key(one[-1]) < sort_key(other[0]):
+        return one + other
+    return sorted({*one, *other}, key=sort_key)
 
 
 async def check_creation(resources: Resources, repository: str, caller: Caller) -> None:

@@ -1,13 +1,16 @@
 """Public repositories, and names within a range: what filtered catalogs are made of."""
 
 import asyncio
+import random
 import re
 
 import pytest
 
 from kho.server.database import repositories, revisions
 from kho.server.database.engine import Database, Transaction
-from kho.server.policy.patterns import matches, name_range, sort_key
+from kho.server.policy.access import Action, Grant, Principal
+from kho.server.policy.patterns import NameRange, matches, name_range, sort_key
+from kho.server.registry.repositories import visible
 
 from .samples import manifest, put_manifest
 
@@ -19,6 +22,8 @@ PATTERNS = [
     *("a", "a/b", "a/*", "a/**", "a**", "a*", "*", "**", "?", "a?b", "a.b", "*/b/*", "**/c"),
     *("team/**", "team/app", "team/a*p", "te?m*/app", "z", "nowhere/**", "a-b", "a/b/**"),
 ]
+
+PULL = frozenset({Action.PULL})
 
 
 async def _fill(tx: Transaction, names: list[str]) -> None:
@@ -64,13 +69,11 @@ async def test_racing_openings(database: Database, other: Database) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 50])
 async def test_a_range_has_what_its_pattern_matches(filled: Database, limit: int) -> None:
     for pattern in PATTERNS:
-        low, high, expression = name_range(pattern)
+        within = name_range(pattern)
         expected = sorted((one for one in NAMES if matches(pattern, one)), key=sort_key)
         seen: list[str] = []
         after: str | None = None
-        while page := await filled.read(
-            repositories.page_between, low, high, expression, after, limit
-        ):
+        while page := await filled.read(repositories.page_between, within, after, limit):
             assert len(page) <= limit
             assert not set(page) & set(seen)
             seen += page
@@ -79,8 +82,8 @@ async def test_a_range_has_what_its_pattern_matches(filled: Database, limit: int
 
 
 async def test_a_range_starts_after_any_key(filled: Database) -> None:
-    low, high, expression = name_range("a/**")
-    assert (low, high, expression) == ("a!", 'a"', None)
+    within = name_range("a/**")
+    assert within[:3] == ("a!", 'a"', None)
     for last, first in (
         ("", "a/b"),
         ("A", "a/b"),
@@ -88,17 +91,43 @@ async def test_a_range_starts_after_any_key(filled: Database) -> None:
         ("a/bb", "a/bc"),
         ("a/z", None),
     ):
-        page = await filled.read(
-            repositories.page_between, low, high, expression, sort_key(last), 1
-        )
+        page = await filled.read(repositories.page_between, within, sort_key(last), 1)
         assert page == ([] if first is None else [first])
 
 
 async def test_expressions_mean_the_same_everywhere(filled: Database) -> None:
     for glob in ("a.b", "a?b", "*-b", "t*m/*", "[a]*"):
         expression = "^" + re.escape(glob).replace(r"\*", ".*").replace(r"\?", "[^/]") + "$"
-        found = await filled.read(repositories.page_between, "", None, expression, None, 100)
+        within = NameRange("", None, expression)
+        found = await filled.read(repositories.page_between, within, None, 100)
         assert set(found) == {one for one in NAMES if re.search(expression, one)}
+
+
+async def test_names_by_key(filled: Database) -> None:
+    keys = [sort_key(name) for name in ("z", "a/b", "a/blobs-only", "none", "a")]
+    assert await filled.read(repositories.page_named, keys) == ["a", "a/b", "z"]
+    assert await filled.read(repositories.page_named, []) == []
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+async def test_pages_of_grants_are_what_the_grants_match(filled: Database, limit: int) -> None:
+    await filled.write(repositories.set_public, "team/app", True)
+    chance = random.Random(7)
+    for _ in range(60):
+        patterns = chance.sample([*PATTERNS, *NAMES, "none", "a/blobs-only"], chance.randint(0, 6))
+        grants = tuple(Grant("user:u", "r", each, PULL) for each in patterns)
+        wanted = [
+            name
+            for name in sorted(NAMES, key=sort_key)
+            if name == "team/app" or any(matches(each, name) for each in patterns)
+        ]
+        seen: list[str] = []
+        while page := await filled.read(
+            visible, Principal("user:u", grants), sort_key(seen[-1]) if seen else "", limit
+        ):
+            assert len(page) <= limit
+            seen += page
+        assert seen == wanted, patterns
 
 
 async def test_page_public(filled: Database) -> None:

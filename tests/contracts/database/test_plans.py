@@ -20,6 +20,7 @@ from kho.server.database import (
 )
 from kho.server.database.engine import Database, Statement, Value
 from kho.server.database.sqlite_connection import connect
+from kho.server.policy.patterns import name_range
 
 from .samples import digest
 
@@ -49,6 +50,9 @@ PARAMETERS: dict[str, Value] = {
     "low": "r2",
     "high": "r4",
     "expression": "^r[^/]*$",
+    "like": "r%",
+    "unlike": "%!%",
+    "keys": '["r5", "r2"]',
     "of": "u7",
     "user": "u7",
     "external_id": "https://i u7",
@@ -83,8 +87,9 @@ STATEMENTS = {
     "repositories.page_between": (repositories._PAGE_BETWEEN, "low high limit"),
     "repositories.page_between matching": (
         repositories._PAGE_MATCHING,
-        "low high expression limit",
+        "low high like unlike expression limit",
     ),
+    "repositories.page_named": (repositories._PAGE_NAMED, "keys"),
     "repositories.page_public": (repositories._PAGE_PUBLIC, "after limit"),
     "repositories.rows": (repositories._ROWS, "after limit"),
     "accounts.find": (accounts._FIND, "of"),
@@ -219,8 +224,8 @@ async def test_pages_are_flat(grown: None, database: Database) -> None:  # noqa:
         *((repositories.page, name, 100) for name in (None, "r3", "r9")),
         *((repositories.page_public, name, 100) for name in (None, "r2", "r3")),
         *(
-            (repositories.page_between, "r", None, expression, name, 100)
-            for expression in (None, "^r[^/]*$")
+            (repositories.page_between, name_range(pattern), name, 100)
+            for pattern in ("r**", "r*")
             for name in (None, "r3", "r9")
         ),
         *(
