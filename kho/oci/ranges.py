@@ -13,6 +13,12 @@ _RANGE: Final = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.ASCII)
 _CHUNK: Final = re.compile(
     r"(?:bytes )?([0-9]{1,19})-([0-9]{1,19})(?:/(?:\*|[0-9]{1,19}))?", re.ASCII
 )
+_ROWS: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.ASCII)
+_HELD: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,19})", re.ASCII)
+_LINK: Final = re.compile(r"[ \t,]*<([^<>]{1,8192})>((?:[ \t]*;[^,<]*)*)", re.ASCII)
+_NEXT: Final = re.compile(
+    r";[ \t]*rel[ \t]*=[ \t]*\"?next\"?[ \t]*(?:;|$)", re.ASCII | re.IGNORECASE
+)
 _COUNT: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 
@@ -78,3 +84,30 @@ def next_link(path: str, query: Sequence[tuple[str, str | int]]) -> tuple[str, s
     """The Link header to the next page; clients cut at the first `;`, so all of it is encoded."""
     text = urlencode(query, quote_via=quote, safe="")
     return ("Link", f'<{quote(path)}?{text}>; rel="next"')
+
+
+def parse_part(header: str | None) -> tuple[ByteRange, int | None] | None:
+    """Read the Content-Range of a 206: the part, and the whole's size where it is told."""
+    match = _ROWS.fullmatch((header or "").strip())
+    if match is None or int(match[2]) < int(match[1]):
+        return None
+    return ByteRange(int(match[1]), int(match[2]) + 1), None if match[3] == "*" else int(match[3])
+
+
+def parse_upload_range(header: str | None) -> int | None:
+    """How many bytes an upload session says it holds; None where it does not say.
+
+    `0-0` is how an empty one is told, and one of a single byte: it counts as empty.
+    """
+    match = _HELD.fullmatch((header or "").strip())
+    if match is None:
+        return None
+    return int(match[1]) + 1 if int(match[1]) else 0
+
+
+def parse_next(header: str | None) -> str | None:
+    """The URL of the next page in a Link header, as it is written; None on the last page."""
+    for match in _LINK.finditer(header or ""):
+        if _NEXT.search(match[2]):
+            return match[1]
+    return None

@@ -12,7 +12,10 @@ from kho.oci.ranges import (
     next_link,
     parse_chunk,
     parse_count,
+    parse_next,
+    parse_part,
     parse_range,
+    parse_upload_range,
     upload_range,
 )
 
@@ -141,3 +144,49 @@ def test_a_link_survives_clients_that_cut_at_the_first_semicolon(last: str, coun
     parts = urlsplit(target.removeprefix("<").removesuffix(">"))
     assert unquote(parts.path) == "/v2/a/tags/list"
     assert parse_qsl(parts.query, keep_blank_values=True) == [("last", last), ("n", str(count))]
+
+
+@pytest.mark.parametrize(
+    "header, found",
+    [
+        ("bytes 0-9/10", (ByteRange(0, 10), 10)),
+        ("bytes 5-9/*", (ByteRange(5, 10), None)),
+        ("bytes 9-5/10", None),
+        ("bytes */10", None),
+        ("0-9/10", None),
+        (None, None),
+    ],
+)
+def test_the_part_that_an_answer_holds(
+    header: str | None, found: tuple[ByteRange, int | None] | None
+) -> None:
+    assert parse_part(header) == found
+
+
+@pytest.mark.parametrize(
+    "header, size",
+    [("0-0", 0), ("0-9", 10), ("bytes=0-9", 10), ("1-9", None), ("", None), (None, None)],
+)
+def test_what_an_upload_holds(header: str | None, size: int | None) -> None:
+    assert parse_upload_range(header) == size
+
+
+@pytest.mark.parametrize(
+    "header, url",
+    [
+        ('</v2/_catalog?n=1&last=a>; rel="next"', "/v2/_catalog?n=1&last=a"),
+        ("<b>; rel=next", "b"),
+        ('<a>; rel="prev", <b>; REL="Next"; title="x"', "b"),
+        ('<a>; rel="nextish"', None),
+        ("<a>", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_next_page(header: str | None, url: str | None) -> None:
+    assert parse_next(header) == url
+
+
+def test_our_own_link_is_read_back() -> None:
+    _, value = next_link("/v2/a/b/tags/list", [("n", 2), ("last", "x y;z")])
+    assert parse_next(value) == "/v2/a/b/tags/list?n=2&last=x%20y%3Bz"

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from kho.oci.digest import Digest
 from kho.oci.errors import DigestInvalid, NameInvalid, TagInvalid
-from kho.oci.reference import NAME_LENGTH, parse_name, parse_reference, parse_tag
+from kho.oci.reference import (
+    NAME_LENGTH,
+    Reference,
+    ReferenceInvalid,
+    parse_host,
+    parse_name,
+    parse_reference,
+    parse_tag,
+)
 
 DIGEST = f"sha256:{'0' * 64}"
 # The grammar as the specification prints it.
@@ -112,3 +120,58 @@ def test_a_reference_with_a_colon_is_a_digest_never_a_tag() -> None:
     for text in ("sha256:totallywrong", "latest:", ":", "sha256:", "a:b"):
         with pytest.raises(DigestInvalid):
             parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("debian", "docker.io/library/debian:latest"),
+        ("debian:12", "docker.io/library/debian:12"),
+        ("team/app", "docker.io/team/app:latest"),
+        ("index.docker.io/team/app", "docker.io/team/app:latest"),
+        ("docker.io/debian", "docker.io/library/debian:latest"),
+        ("localhost/a", "localhost/a:latest"),
+        ("localhost:5000/a/b:1", "localhost:5000/a/b:1"),
+        ("Registry.Example:5000/a", "registry.example:5000/a:latest"),
+        ("[::1]:5000/a:1", "[::1]:5000/a:1"),
+        (f"ghcr.io/a/b@{DIGEST}", f"ghcr.io/a/b@{DIGEST}"),
+        (f"ghcr.io/a/b:1@{DIGEST}", f"ghcr.io/a/b:1@{DIGEST}"),
+    ],
+)
+def test_references_are_read_as_docker_does(text: str, shown: str) -> None:
+    found = Reference.parse(text)
+    assert str(found) == shown
+    assert Reference.parse(shown) == found
+    assert found.target == (DIGEST if "@" in text else shown.rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":1", "a:", "a@", "a@sha256:1", "Foo/bar", "a b", "reg.io/", "/a", "reg.io:0/a", "a:1:2",
+     "reg.io:99999/a", "http://reg.io/a", "a\n", "-x.io/a", "reg..io/a", "user@reg.io/a"],
+)  # fmt: skip
+def test_references_that_are_refused(text: str) -> None:
+    with pytest.raises(ReferenceInvalid):
+        Reference.parse(text)
+
+
+def test_a_repository_alone() -> None:
+    found = Reference.parse_bare("reg.io/a")
+    assert (found.tag, found.digest, found.where) == (None, None, "reg.io/a")
+    assert str(found.tagged("1")) == "reg.io/a:1"
+    assert str(found.at(Digest.parse(DIGEST))) == f"reg.io/a@{DIGEST}"
+
+
+@pytest.mark.parametrize("text", ["", "a/b", "a b", ":5000", "a:", "a:70000", "http://a", "a@b"])
+def test_hosts_that_are_refused(text: str) -> None:
+    with pytest.raises(ReferenceInvalid, match="is no registry"):
+        parse_host(text)
+
+
+@given(st.text(max_size=80))
+def test_a_reference_is_refused_or_read_back_as_the_same(text: str) -> None:
+    try:
+        found = Reference.parse(text)
+    except ReferenceInvalid:
+        return
+    assert Reference.parse(str(found)) == found

@@ -1,0 +1,1 @@
+"""The wire: speak the distribution protocol to any registry."""
