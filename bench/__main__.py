@@ -1,6 +1,5 @@
 """The door: `python -m bench` measures, prints the table, and publishes it where asked."""
 
-import shutil
 import signal
 import sys
 import time
@@ -12,7 +11,7 @@ from bench import options, publish, results, rounds, table
 from bench.figures import Sample
 from bench.machine import MEMORY_FILESYSTEMS, filesystem_of, this_machine
 from bench.options import Options
-from bench.programs import ProgramMissingError, locate, version_of
+from bench.programs import ProgramMissingError, lacking, locate, version_of
 from bench.results import Line, PeerNote, Report
 from bench.rounds import Contestant, Terms
 from bench.scenarios import scenarios
@@ -98,8 +97,8 @@ def _measure_all(
 def _measure(
     scenario: Scenario, contestants: tuple[Contestant, ...], terms: Terms, findings: Findings
 ) -> None:
-    if missing := [name for name in scenario.needs if shutil.which(name) is None]:
-        findings.notes.append(f"{scenario.title}: left out, {', '.join(missing)} is not installed")
+    if missing := lacking(scenario.needs):
+        findings.notes.append(f"{scenario.title}: left out, it needs {' and '.join(missing)}")
         return
     begun = time.monotonic()
     try:

@@ -1,6 +1,6 @@
 """What a server spends while a timed part runs, and what everything else on the machine does."""
 
-import resource
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Meter:
     def __enter__(self) -> Self:
         self._idle = self._server_memory()
         self._memory.start()
-        self._server, self._loader = self._server_cpu(), _loader_cpu()
+        self._server, self._loader = self._spent()
         self._busy, self._start = processes.machine_busy_seconds(), time.perf_counter()
         return self
 
@@ -53,14 +53,17 @@ class Meter:
     ) -> None:
         seconds = time.perf_counter() - self._start
         busy = processes.machine_busy_seconds() - self._busy
-        server, loader = self._server_cpu() - self._server, _loader_cpu() - self._loader
+        server, loader = self._spent()
+        server, loader = server - self._server, max(0.0, loader - self._loader)
         peak = self._memory.stop()
         others = max(0.0, busy - server - loader)
         self.usage = Usage(seconds, server, loader, others, peak, self._idle)
 
-    def _server_cpu(self) -> float:
+    def _spent(self) -> tuple[float, float]:
+        """CPU seconds of the server, and of all else that was started here: the load generators."""
         root = self._root()
-        return 0.0 if root is None else processes.cpu_seconds(root)
+        server = 0.0 if root is None else processes.cpu_seconds(root)
+        return server, processes.cpu_seconds(os.getpid()) - server
 
     def _server_memory(self) -> int:
         root = self._root()
@@ -118,11 +121,3 @@ def wait_until_quiet(limit: float) -> None:
         time.sleep(window)
         if processes.machine_busy_seconds() - before < window / 4:
             return
-
-
-def _loader_cpu() -> float:
-    spent = 0.0
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        used = resource.getrusage(who)
-        spent += used.ru_utime + used.ru_stime
-    return spent

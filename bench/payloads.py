@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.layouts import Images
 from bench.settings import MIB
 
 STAMP = 16
@@ -66,6 +67,7 @@ class Payloads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._made: dict[tuple[int, int, int], Payload] = {}
+        self._images: dict[int, Images] = {}
 
     def of(self, size: int, count: int) -> Payload:
         """The payload of this shape, written when it is asked for the first time."""
@@ -82,8 +84,18 @@ class Payloads:
             self._made[shape] = Payload(path, size, count, step)
         return self._made[shape]
 
+    def images(self, layer_size: int) -> Images:
+        """Copies of a whole image: Debian's, or of layers of this size where it is not 0."""
+        if layer_size not in self._images:
+            folder = self._folder / f"images-{layer_size}"
+            self._images[layer_size] = Images(folder, layer_size)
+        return self._images[layer_size]
+
     def close(self) -> None:
         """Remove them all."""
+        for images in self._images.values():
+            images.close()
+        self._images.clear()
         for made in self._made.values():
             made.close()
         self._made.clear()

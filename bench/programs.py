@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.peers import Peer, peer_named
@@ -11,6 +12,10 @@ from bench.peers import Peer, peer_named
 ROOT = Path(__file__).resolve().parent.parent
 GO_TOOLS = ROOT / ".cache" / "go-tools"
 BUILD_SECONDS = 900
+
+
+# Stands among the programs that a scenario needs.
+ROOT_USER = "root"
 
 
 class ProgramMissingError(RuntimeError):
@@ -30,6 +35,11 @@ def locate(peer: Peer) -> tuple[Peer, Path]:
     return peer, found
 
 
+def lacking(needs: Sequence[str]) -> tuple[str, ...]:
+    """Those of these programs that are not installed here."""
+    return tuple(name for name in needs if not _at_hand(name))
+
+
 def version_of(peer: Peer, program: Path) -> str:
     """The first line that the program prints about its version, or `unknown`."""
     command = [word.format(program=program) for word in peer.version]
@@ -40,6 +50,10 @@ def version_of(peer: Peer, program: Path) -> str:
         return "unknown"
     text = (done.stdout or done.stderr).strip()
     return text.splitlines()[0].removeprefix(f"{program} ") if text else "unknown"
+
+
+def _at_hand(name: str) -> bool:
+    return os.geteuid() == 0 if name == ROOT_USER else _installed(name) is not None
 
 
 def _installed(name: str) -> Path | None:

@@ -59,7 +59,7 @@ def run(
             home = folder / each.peer.name
             server = Server(each.peer, each.program, home, terms.workers, scenario.mode)
             stack.enter_context(server)
-            sites[each.peer.name] = Site(server, terms.settings, payloads, home)
+            sites[each.peer.name] = Site(server, terms.settings, payloads, home, stack)
         try:
             _run_rounds(scenario, sites, samples, terms)
         except Exception as failure:

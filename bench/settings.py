@@ -28,6 +28,16 @@ class SpanLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class ListLoad:
+    """How much is listed, and how often each page is asked for in one timed run."""
+
+    repositories: int
+    tags: int
+    referrers: int
+    turns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The amounts of one run; `warm_up` and `rate_seconds` are seconds of load."""
 
@@ -43,6 +53,10 @@ class Settings:
     warm_up: int
     listed_tags: int
     intruders: int
+    # Images that a client copies one after another in one timed run; 0: layers of a real Debian.
+    image_copies: int
+    image_layer: int
+    lists: ListLoad
 
 
 FULL = Settings(
@@ -63,6 +77,9 @@ FULL = Settings(
     warm_up=1,
     listed_tags=100,
     intruders=500,
+    image_copies=3,
+    image_layer=0,
+    lists=ListLoad(repositories=100_000, tags=1_000_000, referrers=10_000, turns=300),
 )
 QUICK = Settings(
     repeats=2,
@@ -81,4 +98,7 @@ QUICK = Settings(
     warm_up=1,
     listed_tags=100,
     intruders=500,
+    image_copies=2,
+    image_layer=256 * KIB,
+    lists=ListLoad(repositories=2_000, tags=20_000, referrers=500, turns=50),
 )

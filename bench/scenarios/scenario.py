@@ -1,6 +1,7 @@
 """A scenario: what is prepared, what is timed, which figures are read; and the place it runs in."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from bench.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One running server and what a scenario may use beside it."""
+    """One running server and what a scenario may use beside it.
+
+    What it starts for all rounds is ended by `closing`, before the server is stopped.
+    """
 
     server: Server
     settings: Settings
     payloads: Payloads
     scratch: Path
+    closing: ExitStack
 
 
 # The timed part itself.

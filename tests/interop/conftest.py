@@ -50,7 +50,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def debian() -> DebianImage:
-    """A Debian root file system as an image of nine layers."""
+    """A Debian root file system as an image of ten layers."""
     return debian_image()
 
 

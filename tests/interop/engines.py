@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.docker import commands
+
 from .clients import Command, program
 from .guarded import LAB_NAME, Guarded
 from .processes import CommandFailed, daemon, run
@@ -32,18 +34,7 @@ def docker_engine(state: Path, certificates: Path | None = None) -> Iterator[Com
     its file `hosts` is /etc/hosts.
     """
     state.mkdir(parents=True)
-    socket = f"unix://{state}/socket"
-    places = (
-        "--data-root",
-        state / "data",
-        "--exec-root",
-        state / "exec",
-        "--pidfile",
-        state / "pid",
-    )
-    ways = ("--bridge=none", "--iptables=false", "--storage-driver=overlay2")
-    client = (program("docker"), "--host", socket)
-    engine = (program("dockerd"), "--host", socket, *places, *ways)
+    engine, client = commands(state, program("dockerd"), program("docker"))
     command = (*_inside(certificates), *engine)
     with daemon(command, state / "log", lambda: _docker_is_up(client)):
         yield client
