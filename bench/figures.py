@@ -14,7 +14,8 @@ Better = Literal["higher", "lower"]
 class Work:
     """What the load generator did: things and bytes in so many seconds; latencies in seconds.
 
-    `alone_p99` is the latency of the same work while nothing else went on.
+    `alone_p99` is the latency of the same work while nothing else went on, `last_page` how many
+    times that of a first page a last one has.
     """
 
     count: int
@@ -23,6 +24,7 @@ class Work:
     p50: float | None = None
     p99: float | None = None
     alone_p99: float | None = None
+    last_page: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,10 @@ def p50() -> Figure:
     return Figure("p50", "ms", "lower", lambda sample: _milliseconds(sample.work.p50))
 
 
-def p99(*, goal: float | None = None) -> Figure:
+def p99(*, goal: float | None = None, limit: float | None = None) -> Figure:
     """Latency that 99 of 100 stay under."""
-    return Figure("p99", "ms", "lower", lambda sample: _milliseconds(sample.work.p99), goal)
+    value = _p99
+    return Figure("p99", "ms", "lower", value, goal, limit=limit)
 
 
 def alone_p99() -> Figure:
@@ -136,9 +139,18 @@ def slowdown(*, limit: float) -> Figure:
     return Figure("p99 beside / in peace", "x", "lower", _slowdown, limit=limit)
 
 
+def last_page() -> Figure:
+    """How many times as long a last page takes as a first one: in a list that is flat, as long."""
+    return Figure("last page / first", "x", "lower", lambda sample: sample.work.last_page)
+
+
 def _slowdown(sample: Sample) -> float | None:
     beside, alone = sample.work.p99, sample.work.alone_p99
     return beside / alone if beside is not None and alone else None
+
+
+def _p99(sample: Sample) -> float | None:
+    return _milliseconds(sample.work.p99)
 
 
 def _throughput(sample: Sample) -> float:

@@ -7,6 +7,8 @@ READ = "read"
 WRITE = "write"
 # It has passwords of its own.
 PASSWORDS = "passwords"
+# What it lists are rows, which can be written without it.
+ROWS = "rows"
 
 # How a server is run: open to all, with tokens, or over TLS.
 OPEN, TOKENS, TLS = "open", "tokens", "tls"
@@ -131,7 +133,7 @@ PEERS: tuple[Peer, ...] = (
             "{workers}",
         ),
         ready="/readyz",
-        abilities=frozenset({READ, WRITE, PASSWORDS}),
+        abilities=frozenset({READ, WRITE, PASSWORDS, ROWS}),
         modes={
             OPEN: Mode(),
             TOKENS: Mode(environment={"KHO_AUTH_TOKEN_SECONDS": "3600"}),

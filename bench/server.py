@@ -63,6 +63,11 @@ class Server:
         self.stop()
 
     @property
+    def data(self) -> Path:
+        """The folder of all that it keeps."""
+        return self._data
+
+    @property
     def pid(self) -> int | None:
         """The leader of the server's session while it runs."""
         return self._process.pid if self._process else None

@@ -1,15 +1,6 @@
 """THE SCENARIO TABLE: what is measured, in the order in which it is shown; one file a part."""
 
-from bench.scenarios.rows import (
-    blobs,
-    clients,
-    images,
-    requests,
-    starts,
-    streams,
-    tls,
-    tokens,
-)
+from bench.scenarios.rows import blobs, images, lists, requests, starts, streams, tls, tokens
 from bench.scenarios.scenario import Scenario
 from bench.settings import Settings
 
@@ -17,10 +8,10 @@ PARTS = (
     blobs.rows,
     streams.rows,
     images.rows,
-    clients.rows,
     requests.rows,
     tokens.rows,
     tls.rows,
+    lists.rows,
     starts.rows,
 )
 
