@@ -128,7 +128,9 @@ async def test_W4_secrets_are_shown_nowhere(
     answers = await wrong_ways(people)
     secrets = await right_ways(people)
     await audit.flush(people.resources)
-    figures = (await people.registry.client.get("/metrics")).body.decode()
+    monitor = basic("any", await people.user("monitor", admin=True))
+    figures = (await people.registry.client.get("/metrics", monitor)).body.decode()
+    assert "kho_http_requests_total" in figures
     told = capfd.readouterr()
     kept = rows(people)
     assert "user:alice" in kept

@@ -18,6 +18,7 @@ PEOPLE = ("anonymous", "reader", "writer", "maintainer", "admin", "robot")
 # request is empty (400, 202). The robot has every right, but on another repository.
 #                                                    anon read writ main admi robo
 TABLE = {
+    "GET /metrics": (401, 403, 403, 403, 200, 403),
     "GET /v2/": (401, 200, 200, 200, 200, 200),
     "GET /v2/_oci/ext/discover": (401, 200, 200, 200, 200, 200),
     "GET /v2/_catalog": (401, 200, 200, 200, 200, 200),
@@ -84,9 +85,27 @@ async def test_with_tokens(registry: Registry) -> None:
         for route in GUARDED
     }
     # The protocol's word for a token that lacks a right is 401, so that clients ask for another.
+    # No token of /token is for figures: those are asked for with a password.
     assert found == {
-        row: tuple(401 if one == 403 else one for one in codes) for row, codes in TABLE.items()
+        row: tuple(401 if one == 403 or row == "GET /metrics" else one for one in codes)
+        for row, codes in TABLE.items()
     }
+
+
+async def test_figures_are_for_who_may_see_them(registry: Registry) -> None:
+    people = People(registry)
+    assert (await registry.client.get("/metrics")).status == 200  # without accounts all may
+    secret = await people.robot("prometheus")
+    narrow = await people.token("robot:prometheus", ("**", "pull"), name="narrow")
+    await people.grant("robot:prometheus", "monitor", "**")
+    answer = await registry.client.get("/metrics")
+    assert answer.status == 401
+    assert b"kho_" not in answer.body
+    assert (await registry.client.get("/metrics", basic("prometheus", secret))).status == 200
+    assert (await registry.client.get("/metrics", basic("prometheus", narrow))).status == 403
+    assert (await registry.client.get("/v2/a/tags/list", basic("any", secret))).status == 403
+    await people.grant("anonymous", "monitor", "**")
+    assert (await registry.client.get("/metrics")).status == 200
 
 
 async def test_a_token_without_scopes_opens_nothing_but_the_door(registry: Registry) -> None:

@@ -99,11 +99,29 @@ async def test_a_long_push_outlives_the_jobs_token_until_the_rule_is_gone(
     renewed = await exchange(registry, **refresh)
     assert renewed.status == 200
     assert await push(registry, "team/app", bearer(renewed)) == 202
+    assert await push(registry, "team/app", bearer(answer)) == 202
     resources = resources_of(registry)
     await trust.remove(resources, "ci", "operator")
-    resources.memory.forget()
+    resources.memory.forget()  # within a second, without a test's help
+    for token in (answer, renewed):
+        assert await push(registry, "team/app", bearer(token)) == 401
     assert (await exchange(registry, **refresh)).status in (400, 401)
     assert await resources.database.read(trust_rules.every) == []
+
+
+async def test_a_rule_for_another_robot_is_another_rule(registry: Registry, issuer: Issuer) -> None:
+    answer = await login(registry, issuer.token(github_claims(issuer.url)))
+    resources = resources_of(registry)
+    (row,) = await trust.every(resources)
+    await resources.database.write(robots.add, "other", "")
+    await trust.remove(resources, "ci", "operator")
+    await trust.add(resources, row.rule._replace(robot="other"), "operator")
+    resources.memory.forget()
+    assert await push(registry, "team/app", bearer(answer)) == 401
+    await trust.remove(resources, "ci", "operator")
+    await trust.add(resources, row.rule, "operator")
+    resources.memory.forget()
+    assert await push(registry, "team/app", bearer(answer)) == 202
 
 
 async def test_the_trail_says_which_claim_was_wrong(registry: Registry, issuer: Issuer) -> None:

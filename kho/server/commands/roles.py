@@ -11,7 +11,7 @@ from kho.server.policy.access import ON_REPOSITORIES
 
 @click.group("roles")
 def group() -> None:
-    """Roles: reader, writer, maintainer and admin, and others from single actions."""
+    """Roles: reader, writer, maintainer, admin and monitor, and others from single actions."""
 
 
 @group.command("add")

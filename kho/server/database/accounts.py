@@ -51,6 +51,12 @@ _INSERT: Final = Statement(
 _SET_PASSWORD: Final = Statement(
     update(accounts).values(password_hash=bindparam("to")).where(_OF_NAME)
 )
+_REHASH: Final = Statement(
+    update(accounts)
+    .values(password_hash=bindparam("to"))
+    .where(_OF_NAME)
+    .where(_table.password_hash == bindparam("was"))
+)
 _SET_ADMIN: Final = Statement(update(accounts).values(admin=bindparam("to")).where(_OF_NAME))
 _SET_DISABLED: Final = Statement(update(accounts).values(disabled=bindparam("to")).where(_OF_NAME))
 _SET_EMAIL: Final = Statement(update(accounts).values(email=bindparam("to")).where(_OF_NAME))
@@ -81,7 +87,6 @@ _PAGE: Final = Statement(
     .limit(bindparam("limit", type_=Integer()))
 )
 _ANY: Final = Statement(select(_table.id).limit(1))
-_ANY_ADMIN: Final = Statement(select(_table.id).where(_table.admin == 1).limit(1))
 _ADMINS: Final = (
     select(_table.name).where(_table.admin == 1).where(_table.disabled == 0).order_by(_table.name)
 )
@@ -154,6 +159,11 @@ async def set_password(tx: Transaction, name: str, password_hash: str) -> bool:
     return await _set(tx, _SET_PASSWORD, name, password_hash)
 
 
+async def rehash(tx: Transaction, name: str, was: str, to: str) -> bool:
+    """Keep another hash of the same password; False when it is another one by now."""
+    return await tx.run(_REHASH, of=name, was=was, to=to) > 0
+
+
 async def set_admin(tx: Transaction, name: str, admin: bool) -> bool:
     """Make an administrator of it, or not; False when there is no such account."""
     found = await _set(tx, _SET_ADMIN, name, int(admin))
@@ -202,11 +212,6 @@ async def page(tx: Transaction, after: str | None, limit: int) -> list[AccountRo
 async def any_exists(tx: Transaction) -> bool:
     """Whether there is an account at all."""
     return await tx.one(_ANY) is not None
-
-
-async def any_admin(tx: Transaction) -> bool:
-    """Whether there is an administrator, disabled or not."""
-    return await tx.one(_ANY_ADMIN) is not None
 
 
 async def admins(tx: Transaction) -> list[str]:

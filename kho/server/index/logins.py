@@ -18,6 +18,7 @@ from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from kho.oci.errors import RegistryError, TooManyRequests, Unauthorized
+from kho.server import telemetry
 from kho.server.database import accounts, groups
 from kho.server.database.accounts import AccountRow
 from kho.server.index import audit, throttle
@@ -220,10 +221,24 @@ async def _in_rows_and_file(
         resources, work, familiar=admission.familiar, wrong=lambda done: not any(done)
     )
     if embedded and row is not None and not row.disabled:
+        await _rehash(resources, attempt, hashed or "", cost)
         return _proof(resources, attempt.account, "local")
     if of_file and line is not None:
         return _proof(resources, line[0], "htpasswd", line[1])
     return None
+
+
+async def _rehash(
+    resources: Resources, attempt: _Attempt, hashed: str, cost: passwords.Cost
+) -> None:
+    """Hash a password that is right as new ones are, where they have changed since."""
+    if not passwords.outdated(hashed, cost):
+        return
+    try:
+        new = await passwords.hash_password(resources, attempt.password)
+        await resources.database.write(accounts.rehash, attempt.account, hashed, new)
+    except RegistryError as error:  # the next login will do it
+        telemetry.log_failure("password not hashed anew", error, user=attempt.account)
 
 
 async def _in_directory(

@@ -17,7 +17,7 @@ from kho.server.policy.patterns import matches
 class Action(StrEnum):
     """Every action that can be asked for."""
 
-    OPERATE = "operate"  # health and metrics: asked by machines, tells nothing of content
+    OPERATE = "operate"  # health: asked by machines, tells nothing of content
     SIGN_IN = "sign-in"  # pages and endpoints where people and machines say who they are
     PING = "ping"
     CATALOG = "catalog"
@@ -28,6 +28,7 @@ class Action(StrEnum):
     OVERWRITE = "overwrite"  # a tag that is there
     DELETE = "delete"  # tags, manifests, blobs
     SETTINGS = "settings"  # of a repository
+    METRICS = "metrics"  # how much is going on
     ADMIN = "admin"  # users, grants, everything
 
 
@@ -50,7 +51,8 @@ ROLES: Final[Mapping[str, frozenset[Action]]] = {
     "reader": frozenset({Action.PULL}),
     "writer": _WRITER,
     "maintainer": _WRITER | {Action.DELETE, Action.SETTINGS},
-    "admin": frozenset(ON_REPOSITORIES) | {Action.ADMIN},
+    "admin": frozenset(ON_REPOSITORIES) | {Action.METRICS, Action.ADMIN},
+    "monitor": frozenset({Action.METRICS}),
 }
 
 ANONYMOUS: Final = "anonymous"

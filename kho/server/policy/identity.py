@@ -26,6 +26,7 @@ class Claims(NamedTuple):
     """A token that was verified. `expires_at` in seconds since the epoch.
 
     `subject` is empty for an anonymous token; `source` is `external` for another server's.
+    `rule` is the trust rule that let a workload in.
     """
 
     subject: str
@@ -33,3 +34,4 @@ class Claims(NamedTuple):
     credential: int | None
     access: tuple[Scope, ...]
     expires_at: float
+    rule: str | None = None

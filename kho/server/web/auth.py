@@ -22,6 +22,7 @@ from kho.server.index.audit import Event
 from kho.server.index.rights import access
 from kho.server.index.tokens import bearer as tokens
 from kho.server.index.tokens import credentials, external
+from kho.server.index.workloads import workload
 from kho.server.policy.access import (
     ANYONE,
     EVERYTHING,
@@ -137,9 +138,11 @@ async def _principal(resources: Resources, claims: Claims) -> Principal:
     if not claims.subject:
         found = await access.anonymous(resources)
         return Principal(found.name, found.grants, ceilings, bearer=True, catalog=catalog)
-    identity = Identity(claims.subject, claims.source)
+    identity = Identity(claims.subject, claims.source, details={"rule": claims.rule})
     if claims.credential is not None:
         identity = await credentials.of_id(resources, claims.credential)
+    if identity.source == "workload" and not await workload.still_trusted(resources, identity):
+        raise Unauthorized("the rule that let this workload in is gone")
     return await access.principal_of(
         resources, identity, ceilings=ceilings, bearer=True, catalog=catalog
     )

@@ -44,7 +44,7 @@ _CHALLENGE: Final = "/.well-known/acme-challenge/{token}"
 ROUTES: Final = (
     Route("healthz", "GET", "/healthz", Action.OPERATE, health.live),
     Route("readyz", "GET", "/readyz", Action.OPERATE, health.ready),
-    Route("metrics", "GET", "/metrics", Action.OPERATE, health.metrics),
+    Route("metrics", "GET", "/metrics", Action.METRICS, health.metrics),
     Route("acme", "GET", _CHALLENGE, Action.SIGN_IN, acme.get),
     Route("token", "GET", "/token", Action.SIGN_IN, token.get),
     Route("token", "POST", "/token", Action.SIGN_IN, token.post),

@@ -213,6 +213,7 @@ async def _issued(
         source=identity.source if identity else "local",
         credential=identity.credential if identity else None,
         access=granted,
+        rule=workload.rule_of(identity) if identity else None,
     )
     text = " ".join(map(str, granted))
     event = Event("token.issue", "allowed", principal.name, None, text, request.caller.address)

@@ -329,3 +329,26 @@ async def test_what_a_client_sees(registry: Registry, resources: Resources) -> N
         answer = await ping("/v2/", basic("alice", f"wrong{number}"))
     assert (answer.status, answer.codes) == (429, ["TOOMANYREQUESTS"])
     assert 1 <= int(answer["Retry-After"]) <= 30
+
+
+async def test_a_good_login_hashes_anew_what_was_hashed_in_another_way(
+    resources: Resources, line: Counting
+) -> None:
+    async def kept() -> str:
+        row = await resources.database.read(accounts.find, "alice")
+        assert row is not None
+        return row.password_hash or ""
+
+    old = await kept()
+    line.cost = Cost(kibibytes=128, rounds=2)
+    with pytest.raises(Unauthorized):
+        await logins.authenticate(resources, "alice", "wrong", HERE)
+    assert await kept() == old
+    for _ in range(2):
+        await logins.authenticate(resources, "alice", "päss wörd", HERE)
+        assert (await kept()).startswith("$argon2id$v=19$m=128,t=2,p=1$")
+        resources.memory.forget()
+    assert line.hashes == 1 + 2 + 1
+    new = await kept()
+    assert not await resources.database.write(accounts.rehash, "alice", old, "x")
+    assert await kept() == new

@@ -146,7 +146,7 @@ async def test_roles(resources: Resources) -> None:
     assert everything.actions == list(ON_REPOSITORIES)
     listed = await roles.every(resources)
     assert [one.name for one in listed] == [*ROLES, "all", "cleaner"]
-    assert [one.built_in for one in listed] == [True] * 4 + [False] * 2
+    assert [one.built_in for one in listed] == [True] * len(ROLES) + [False] * 2
     assert listed[0].actions == ["pull"]
     assert listed[3].actions[-1] == "admin"
     with pytest.raises(Conflict, match="there is a role cleaner already"):
@@ -173,7 +173,7 @@ async def test_roles_that_are_not_made(
 ) -> None:
     with pytest.raises(kind, match=text):
         await roles.add(resources, name, actions, by=BY)
-    assert len(await roles.every(resources)) == 4
+    assert len(await roles.every(resources)) == len(ROLES)
 
 
 async def test_a_role_that_is_given_stays(resources: Resources) -> None:
@@ -181,7 +181,7 @@ async def test_a_role_that_is_given_stays(resources: Resources) -> None:
     await grants.add(resources, "everyone", "cleaner", "tmp/**", by=BY)
     with pytest.raises(Conflict, match="cleaner is given 1 time;"):
         await roles.remove(resources, "cleaner", by=BY)
-    assert len(await roles.every(resources)) == 5
+    assert len(await roles.every(resources)) == len(ROLES) + 1
     await grants.remove(resources, "everyone", "cleaner", "tmp/**", by=BY)
     await roles.remove(resources, "cleaner", by=BY)
     with pytest.raises(Invalid, match="built-in"):

@@ -1,4 +1,4 @@
-"""Roles: the four built-in ones, and those that operators make from single actions."""
+"""Roles: the built-in ones, and those that operators make from single actions."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ from kho.server.index.people.names import check_name
 from kho.server.policy.access import ON_REPOSITORIES, ROLES, Action, parse_actions
 from kho.server.resources import Resources
 
-_ORDER: Final = (*ON_REPOSITORIES, Action.ADMIN)
+_ORDER: Final = (*ON_REPOSITORIES, Action.METRICS, Action.ADMIN)
 
 
 class Role(NamedTuple):

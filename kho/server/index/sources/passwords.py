@@ -159,29 +159,6 @@ async def hash_password(resources: Resources, password: str) -> str:
     return await hashing(resources, work, familiar=True)
 
 
-async def verify_argon2(resources: Resources, hashed: str | None, password: str) -> bool:
-    """Whether the password is right; None is for an unknown user and costs the same.
-
-    Raises TooManyRequests.
-    """
-    given = encoded(password)
-    if not given:
-        return False
-    cost = resources.memory.keep(Line).cost
-    return await hashing(resources, lambda: argon2_matches(hashed, given, cost))
-
-
-async def verify_bcrypt(resources: Resources, hashed: str | None, password: str, cost: int) -> bool:
-    """Whether the password is right; None is for an unknown user and takes work of `cost`.
-
-    Raises TooManyRequests.
-    """
-    given = encoded(password)
-    if not given:
-        return False
-    return await hashing(resources, lambda: bcrypt_matches(hashed, given, cost))
-
-
 async def hashing(
     resources: Resources,
     work: Callable[[], T],
@@ -217,6 +194,16 @@ def argon2_matches(hashed: str | None, given: bytes, cost: Cost) -> bool:
     except (Argon2Error, InvalidHashError):
         return False
     return right and hashed is not None
+
+
+def outdated(hashed: str, cost: Cost) -> bool:
+    """Whether a new hash would be made in another way than this one, which has just matched."""
+    from argon2 import Parameters, Type, extract_parameters  # noqa: PLC0415
+
+    wanted = Parameters(
+        Type.ID, 19, _SALT_BYTES, _HASH_BYTES, cost.rounds, cost.kibibytes, parallelism=1
+    )
+    return extract_parameters(hashed) != wanted
 
 
 def bcrypt_matches(hashed: str | None, given: bytes, cost: int) -> bool:

@@ -45,8 +45,9 @@ async def issue(
     source: str,
     credential: int | None,
     access: Sequence[Scope],
+    rule: str | None = None,
 ) -> Issued:
-    """Sign a token for `subject`, which is empty for nobody.
+    """Sign a token for `subject`, which is empty for nobody; `rule` lets a workload in.
 
     Raises InvalidRequest when so much access does not fit into a token.
     """
@@ -63,7 +64,7 @@ async def issue(
         "iat": now,
         "jti": secrets.token_urlsafe(16),
         "access": [scope.claim() for scope in access],
-        "kho": {"source": source, "credential": credential},
+        "kho": {"source": source, "credential": credential, "rule": rule},
     }
     header = {"alg": keys.ALGORITHM, "kid": key.kid, "typ": "JWT"}
     signed = f"{_encoded(header)}.{_encoded(claims)}"
@@ -129,16 +130,17 @@ def _claims(jws: Jws, config: Config) -> Claims:
     if not claims["jti"]:
         raise Untrusted("the token's jti is empty")
     end = check_times(claims, time.time(), _TIMES)
-    source, credential = _private(claims.get("kho"))
-    return Claims(claims["sub"], source, credential, _access(claims.get("access")), end)
+    source, credential, rule = _private(claims.get("kho"))
+    return Claims(claims["sub"], source, credential, _access(claims.get("access")), end, rule)
 
 
-def _private(value: object) -> tuple[str, int | None]:
+def _private(value: object) -> tuple[str, int | None, str | None]:
     if isinstance(value, dict):
-        source, credential = value.get("source"), value.get("credential")
+        source, credential, rule = (value.get(key) for key in ("source", "credential", "rule"))
         whole = isinstance(credential, int) and not isinstance(credential, bool)
-        if isinstance(source, str) and (credential is None or whole):
-            return source, credential
+        named = rule is None or isinstance(rule, str)
+        if isinstance(source, str) and (credential is None or whole) and named:
+            return source, credential, rule
     raise Untrusted("the token's kho is missing or malformed")
 
 

@@ -69,9 +69,15 @@ async def identify(resources: Resources, token: str, address: str = "") -> Ident
     return Identity(f"robot:{rule.robot}", "workload", details={"rule": rule.name, **_told(found)})
 
 
+def rule_of(identity: Identity) -> str | None:
+    """The rule that let a workload in; None for all others."""
+    name = (identity.details or {}).get("rule")
+    return str(name) if identity.source == "workload" and name else None
+
+
 async def still_trusted(resources: Resources, identity: Identity) -> bool:
     """Whether the rule that once let the workload in is still there, for the same robot."""
-    name = (identity.details or {}).get("rule")
+    name = rule_of(identity)
     every = (rule for rules in (await _rules(resources)).values() for rule in rules)
     return any(rule.name == name and f"robot:{rule.robot}" == identity.subject for rule in every)
 
