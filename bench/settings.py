@@ -53,6 +53,9 @@ class Settings:
     warm_up: int
     listed_tags: int
     intruders: int
+    # Images that a client copies one after another in one timed run; 0: layers of a real Debian.
+    image_copies: int
+    image_layer: int
     lists: ListLoad
 
 
@@ -74,6 +77,8 @@ FULL = Settings(
     warm_up=1,
     listed_tags=100,
     intruders=500,
+    image_copies=3,
+    image_layer=0,
     lists=ListLoad(repositories=100_000, tags=1_000_000, referrers=10_000, turns=300),
 )
 QUICK = Settings(
@@ -93,5 +98,7 @@ QUICK = Settings(
     warm_up=1,
     listed_tags=100,
     intruders=500,
+    image_copies=2,
+    image_layer=256 * KIB,
     lists=ListLoad(repositories=2_000, tags=20_000, referrers=500, turns=50),
 )

@@ -1,6 +1,16 @@
 """THE SCENARIO TABLE: what is measured, in the order in which it is shown; one file a part."""
 
-from bench.scenarios.rows import blobs, images, lists, requests, starts, streams, tls, tokens
+from bench.scenarios.rows import (
+    blobs,
+    clients,
+    images,
+    lists,
+    requests,
+    starts,
+    streams,
+    tls,
+    tokens,
+)
 from bench.scenarios.scenario import Scenario
 from bench.settings import Settings
 
@@ -8,6 +18,7 @@ PARTS = (
     blobs.rows,
     streams.rows,
     images.rows,
+    clients.rows,
     requests.rows,
     tokens.rows,
     tls.rows,
