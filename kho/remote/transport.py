@@ -23,6 +23,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from kho import __version__
@@ -131,11 +132,20 @@ class Answer:
 class Transport:
     """Connections to all hosts; made and used on one event loop, closed by `async with`."""
 
-    def __init__(self, *, silence: float = SILENCE_SECONDS, attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self,
+        *,
+        silence: float = SILENCE_SECONDS,
+        attempts: int = ATTEMPTS,
+        pause: float = FIRST_PAUSE,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=silence
         )
         self._attempts = attempts
+        self._pause = pause
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
 
@@ -154,7 +164,7 @@ class Transport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, resolver=self._resolver),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 timeout=self._timeout,
@@ -171,7 +181,7 @@ class Transport:
 
     async def _insist(self, stack: AsyncExitStack, host: Host, request: Request) -> Answer:
         """Ask until there is an answer, which the stack then closes."""
-        pause = FIRST_PAUSE
+        pause = self._pause
         for left in reversed(range(self._attempts)):
             error, rest = await self._try(stack, host, request)
             if isinstance(error, Answer):
