@@ -11,7 +11,6 @@ A blob exists under its name only after its bytes are on disk; a crash leaves at
 """
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -30,10 +29,9 @@ from kho.server.storage.files import (
     fsync_folder,
     fsync_named,
     make_folders,
-    opened_folder,
 )
 from kho.server.storage.interface import Checkpoint, UploadMissing
-from kho.server.storage.quarantine import Shelf, Verified, identity_of
+from kho.server.storage.quarantine import Shelf, Verified, held_folder, identity_of
 from kho.server.storage.session_file import hash_file, lock, write_all
 from kho.server.storage.writeback import start_writeback
 
@@ -168,8 +166,7 @@ class FileWriter:
         """Rename and flush; False when the file is gone, or a deletion took the folder."""
         try:
             self._storage.prepare_folder(target.parent)
-            with opened_folder(target.parent) as folder:
-                fcntl.flock(folder, fcntl.LOCK_EX)  # a bad file that is set aside goes first
+            with held_folder(target.parent) as folder:
                 os.rename(self._path, target)
                 os.fsync(folder)
             # The journal has taken both by now: flushed before the rename, it would run twice.
@@ -338,17 +335,7 @@ class FilesystemStorage:
 
     async def delete(self, digest: Digest) -> None:
         """Unlink the file and its folder."""
-
-        def remove() -> None:
-            path = self.blob_path(digest)
-            path.unlink(missing_ok=True)
-            try:
-                path.parent.rmdir()
-            except OSError:
-                return  # gone already, or pushed again a moment ago
-            fsync_folder(path.parent.parent)
-
-        await self.threads.run(remove)
+        await self.threads.run(self.shelf.remove, self.blob_path(digest))
 
     async def stale_uploads(self, older_than_seconds: float) -> list[str]:
         """Files whose last write lies that far back."""

@@ -1,4 +1,4 @@
-"""Files that were verified, and the place for those that failed.
+"""Files that were verified, the place for those that failed, and how a blob's file goes away.
 
     <root>/quarantine/<algorithm>-<hex>.<milliseconds>      a blob's file whose bytes were wrong
 
@@ -9,11 +9,13 @@ import fcntl
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from kho.server.storage.files import Threads, make_folders, opened_folder
+from kho.server.storage.files import Threads, fsync_folder, make_folders, opened_folder
 
 # Some 20 MiB at most.
 REMEMBERED: Final = 100_000
@@ -56,6 +58,21 @@ class Verified:
             self._until.popitem(last=False)
 
 
+@contextmanager
+def held_folder(path: Path) -> Iterator[int]:
+    """A blob's folder, open and locked: who places, sets aside or removes waits for the others.
+
+    Raises FileNotFoundError when there is none, or none any more.
+    """
+    while True:
+        with opened_folder(path) as folder:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            # One that was removed while we waited may have been made again: that is another lock.
+            if os.path.samestat(os.stat(path), os.fstat(folder)):
+                yield folder
+                return
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """What the readers of one folder of blobs share."""
@@ -75,8 +92,7 @@ class Shelf:
         algorithm, name = path.parts[-4], path.parts[-2]
         target = quarantine / f"{algorithm}-{name}.{time.time_ns() // 1_000_000}"
         try:
-            with opened_folder(path.parent) as folder:
-                fcntl.flock(folder, fcntl.LOCK_EX)
+            with held_folder(path.parent) as folder:
                 if not os.path.samestat(os.stat(path), os.fstat(fd)):
                     return False
                 os.rename(path, target)
@@ -86,3 +102,15 @@ class Shelf:
         with opened_folder(quarantine) as folder:
             os.fsync(folder)
         return True
+
+    def remove(self, path: Path) -> None:
+        """Remove a blob's file and its folder; nothing happens when they are gone."""
+        try:
+            with held_folder(path.parent) as folder:
+                path.unlink(missing_ok=True)
+                os.fsync(folder)
+                with suppress(OSError):  # there is something else in it
+                    path.parent.rmdir()
+        except FileNotFoundError:
+            return
+        fsync_folder(path.parent.parent)

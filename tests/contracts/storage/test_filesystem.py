@@ -5,8 +5,10 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from kho.oci.errors import InsufficientStorage, Unavailable
 from kho.server.storage.files import as_registry_error
 from kho.server.storage.filesystem import FilesystemStorage
 from kho.server.storage.interface import UploadMissing
+from kho.server.storage.quarantine import held_folder
 from tests.contracts.storage.acts import LARGE, fetch, new_id, opened, pause, push, read, write
 
 
@@ -184,3 +187,59 @@ def test_another_failure_of_the_disk_is_503_and_names_no_path(number: int | None
     error = as_registry_error(OSError(number, "why", "/secret/path"))
     assert isinstance(error, Unavailable)
     assert "secret" not in error.message
+
+
+async def test_deleting_and_placing_wait_for_the_lock_of_the_folder(
+    store: FilesystemStorage,
+) -> None:
+    digest = await push(store, b"content")
+    await _waits(store, digest, store.delete(digest), there=True)
+    digest = Digest.of(b"CONTENT")
+    store.make_folder(store.blob_path(digest).parent)
+    await _waits(store, digest, push(store, b"CONTENT"), there=False)
+
+
+async def _waits(
+    store: FilesystemStorage, digest: Digest, work: Coroutine[Any, Any, object], *, there: bool
+) -> None:
+    with held_folder(store.blob_path(digest).parent):
+        task = asyncio.create_task(work)
+        await asyncio.wait([task], timeout=0.2)
+        assert not task.done()
+        assert await store.holds(digest, 7) is there
+    await task
+    assert await store.holds(digest, 7) is not there
+
+
+def test_a_folder_that_was_made_again_meanwhile_is_locked_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "blob"
+    folder.mkdir()
+    entered = threading.Event()
+    found: list[bool] = []
+
+    def wait_for_it() -> None:
+        with held_folder(folder) as held:
+            found.append(os.path.samestat(os.fstat(held), folder.stat()))
+            entered.set()
+
+    waiting = threading.Thread(target=wait_for_it)
+    with held_folder(folder):
+        waiting.start()
+        assert not entered.wait(0.2)
+        folder.rmdir()
+        folder.mkdir()
+    waiting.join(10)
+    assert found == [True]
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError), held_folder(folder):
+        pass
+
+
+async def test_what_else_is_in_a_blob_s_folder_stays(store: FilesystemStorage) -> None:
+    digest = await push(store, b"content")
+    note = store.blob_path(digest).with_name("note")
+    note.touch()
+    await store.delete(digest)
+    assert os.listdir(note.parent) == ["note"]
+    await push(store, b"content")
+    assert await fetch(store, digest, 7) == b"content"
