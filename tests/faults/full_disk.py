@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kho.oci.digest import Digest
 from kho.server.database.open import migrate
+from tests.faults.victim import PROGRAM
 from tests.flows.client import pieces
 from tests.flows.registry import Registry
 
@@ -30,6 +31,16 @@ def fill(path: Path) -> None:
     with suppress(OSError), path.open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
+
+
+async def fsck(registry: Registry) -> str:
+    """What `khod fsck` finds in the data of a registry that has stopped; "" when all is well."""
+    flags = ["--data", str(registry.folder), "--database", registry.config.database_url]
+    command = [*PROGRAM, "fsck", *flags, "--min-age", "0"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False
+    )
+    return "" if done.returncode == 0 else f"{done.returncode}: {done.stdout}{done.stderr}"
 
 
 async def main(folder: Path) -> None:
@@ -67,6 +78,7 @@ async def main(folder: Path) -> None:
     (disk / "ballast").unlink()
     told["ready again"] = (await client.get("/readyz")).status
     await registry.stop()
+    told["fsck"] = await fsck(registry)
     print(json.dumps(told))
 
 

@@ -15,7 +15,7 @@ from kho.oci.digest import Digest
 from kho.server import telemetry
 from kho.server.database.open import migrate
 from kho.server.database.reserve import PAUSE_SECONDS
-from tests.faults.full_disk import fill
+from tests.faults.full_disk import fill, fsck
 from tests.flows.registry import Registry
 from tests.oci.samples import encode, image
 
@@ -150,7 +150,8 @@ async def main(kind: str, folder: Path, cycles: int) -> None:
         descriptors.append(len(os.listdir("/proc/self/fd")))
     left = len(list((disk / "uploads").iterdir()))
     await registry.stop()
-    print(json.dumps({**run.told, "left": left, "descriptors": descriptors[-1] - descriptors[0]}))
+    more = {"left": left, "descriptors": descriptors[-1] - descriptors[0]}
+    print(json.dumps({**run.told, **more, "fsck": await fsck(registry)}))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     victim = Victim(tmp_path_factory.mktemp("rot"), workers=WORKERS)
     victim.start()
     yield victim
+    found = victim.fsck()
     victim.destroy()
+    assert found == ""  # every damage was healed
 
 
 @pytest.fixture

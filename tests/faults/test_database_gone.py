@@ -230,3 +230,4 @@ async def test_F7_a_restart_between_two_requests_is_not_noticed(site: Site) -> N
     await asyncio.to_thread(site.database.start)
     statuses = Counter(status for status, _, _ in await site.ask_everything())
     assert 503 not in statuses, statuses
+    assert site.victim.fsck() == ""

@@ -55,6 +55,10 @@ def test_F5_readiness_tells(told: dict[str, Any]) -> None:
     assert states == [200, 507, 200]
 
 
+def test_F5_nothing_is_found_afterwards(told: dict[str, Any]) -> None:
+    assert told["fsck"] == ""
+
+
 @pytest.mark.parametrize(
     "kind, short", [("tmpfs", 5), ("ext4", 2), ("inodes", 2)], ids=["tmpfs", "ext4", "inodes"]
 )
@@ -63,7 +67,7 @@ def test_F5_rows_and_bytes_on_one_full_disk(tmp_path: Path, kind: str, short: in
         pytest.skip("no loop devices here")
     cycles = rounds(short=short, long=200)
     told = run(CYCLES, kind, tmp_path, cycles)
-    always = {
+    always: dict[str, object] = {
         "push of a blob: 507": cycles,
         "pull: True": 2 * cycles,
         "pull of a manifest: 200": cycles,
@@ -75,6 +79,7 @@ def test_F5_rows_and_bytes_on_one_full_disk(tmp_path: Path, kind: str, short: in
         f"reserve: {SIZE}": cycles,
         "left": 0,
         "descriptors": 0,
+        "fsck": "",
     }
     if kind != "inodes":  # a row needs no inode
         always["push of a manifest: 507"] = cycles

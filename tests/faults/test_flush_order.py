@@ -49,7 +49,8 @@ async def test_F3_the_answer_comes_last(
     if shutil.which("strace") is None:
         pytest.fail("strace is missing (Debian: apt-get install strace)", pytrace=False)
     drawn, images, log = seed(), rounds(short=28, long=300), tmp_path / "trace"
-    await traced(new_victim(2), drawn, images, log)
+    victim = new_victim(2)
+    await traced(victim, drawn, images, log)
     order = Order(flush_order.trace(flush_order.read(log)), database)
     order.check()
     report("F3", database=database, seed=drawn, proven=dict(order.proven))
@@ -58,4 +59,5 @@ async def test_F3_the_answer_comes_last(
     assert order.proven["blob"] == images * 3
     assert order.proven["session"] >= images
     assert order.proven["chunk"] >= images
+    assert victim.fsck() == ""
     log.unlink()
