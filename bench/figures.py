@@ -52,7 +52,7 @@ class Figure:
     limit: float | None = None
 
 
-def rate(unit: str, *, goal: float | None = None) -> Figure:
+def rate(unit: str, *, goal: float | None = None, drawn: bool = True) -> Figure:
     """How many a second, as the main figure."""
     return Figure(
         "rate",
@@ -60,7 +60,7 @@ def rate(unit: str, *, goal: float | None = None) -> Figure:
         "higher",
         lambda sample: sample.work.count / sample.work.seconds,
         goal,
-        drawn=True,
+        drawn,
     )
 
 

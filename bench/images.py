@@ -31,17 +31,23 @@ class SmallImage:
     def random(cls) -> Self:
         """A layer of random bytes, and what belongs to it."""
         layer = os.urandom(LAYER_SIZE)
-        rootfs = {"type": "layers", "diff_ids": [digest_of(layer)]}
-        config = json.dumps(
-            {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}
-        ).encode()
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": {"mediaType": CONFIG_TYPE, "digest": digest_of(config), "size": len(config)},
-            "layers": [{"mediaType": LAYER_TYPE, "digest": digest_of(layer), "size": len(layer)}],
-        }
-        return cls(config, layer, json.dumps(manifest).encode())
+        config, manifest = config_and_manifest(digest_of(layer), len(layer))
+        return cls(config, layer, manifest)
+
+
+def config_and_manifest(digest: str, size: int) -> tuple[bytes, bytes]:
+    """What makes an image of one layer."""
+    rootfs = {"type": "layers", "diff_ids": [digest]}
+    config = json.dumps(
+        {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}
+    ).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": {"mediaType": CONFIG_TYPE, "digest": digest_of(config), "size": len(config)},
+        "layers": [{"mediaType": LAYER_TYPE, "digest": digest, "size": size}],
+    }
+    return config, json.dumps(manifest).encode()
 
 
 def push_image(connection: Connection, repository: str, tag: str, image: SmallImage) -> None:

@@ -38,6 +38,15 @@ class ListLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class ZbLoad:
+    """What zb is told: clients at once, sizes, repositories that the catalog lists."""
+
+    clients: int
+    repositories: int
+    sizes: tuple[BlobLoad, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The amounts of one run; `warm_up` and `rate_seconds` are seconds of load."""
 
@@ -56,6 +65,7 @@ class Settings:
     # Images that a client copies one after another in one timed run; 0: layers of a real Debian.
     image_copies: int
     image_layer: int
+    zb: ZbLoad
     lists: ListLoad
 
 
@@ -79,6 +89,15 @@ FULL = Settings(
     intruders=500,
     image_copies=3,
     image_layer=0,
+    zb=ZbLoad(
+        clients=2,
+        repositories=100,
+        sizes=(
+            BlobLoad("1m", "1 MiB", MIB, 64, 200),
+            BlobLoad("10m", "10 MiB", 10 * MIB, 20, 60),
+            BlobLoad("100m", "100 MiB", 100 * MIB, 4, 12),
+        ),
+    ),
     lists=ListLoad(repositories=100_000, tags=1_000_000, referrers=10_000, turns=300),
 )
 QUICK = Settings(
@@ -100,5 +119,6 @@ QUICK = Settings(
     intruders=500,
     image_copies=2,
     image_layer=256 * KIB,
+    zb=ZbLoad(clients=2, repositories=20, sizes=(BlobLoad("1m", "1 MiB", MIB, 10, 30),)),
     lists=ListLoad(repositories=2_000, tags=20_000, referrers=500, turns=50),
 )

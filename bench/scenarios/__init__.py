@@ -10,6 +10,7 @@ from bench.scenarios.rows import (
     streams,
     tls,
     tokens,
+    zb,
 )
 from bench.scenarios.scenario import Scenario
 from bench.settings import Settings
@@ -23,6 +24,7 @@ PARTS = (
     tokens.rows,
     tls.rows,
     lists.rows,
+    zb.rows,
     starts.rows,
 )
 
