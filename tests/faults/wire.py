@@ -30,7 +30,15 @@ class Reply:
         return last + 1 if last else 0
 
 
-async def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
+async def ask(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    patience: float = PATIENCE,
+    /,
+    **headers: str,
+) -> Reply:
     """One request on a connection of its own; raise Broken unless the answer is whole."""
     fields = {"Host": "a", "Content-Length": str(len(body)), **headers}
     head = [
@@ -39,7 +47,7 @@ async def ask(port: int, method: str, path: str, body: bytes = b"", **headers: s
     ]
     text = "\r\n".join(head).encode() + b"\r\n\r\n" + body
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 sending = asyncio.create_task(send(writer, text))

@@ -26,11 +26,25 @@ def as_registry_error(error: OSError) -> RegistryError:
     )
 
 
+class _Pool(ThreadPoolExecutor):
+    """A pool that does with fewer threads when the system allows no more.
+
+    Its base would say no, and do the work all the same, later, on files that are closed by then.
+    """
+
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+
+
 class Threads:
     """The threads in which files are flushed, hashed and read when not in the page cache."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="storage")
+        self._pool = _Pool(max_workers=16, thread_name_prefix="storage")
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Run and turn the disk's errors into answers."""

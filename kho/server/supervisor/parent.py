@@ -25,12 +25,16 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from kho.server import metrics, telemetry
 from kho.server.config import Config
+from kho.server.supervisor.allowance import affordable
 from kho.server.supervisor.keyring import PLAIN, Keyring
 from kho.server.supervisor.worker import SIGNALS, App, run_worker
 
 QUICK_SECONDS: Final = 1.0
 FORGIVEN_DEATHS: Final = 2
 LONGEST_PAUSE: Final = 5.0
+# For one that had started: what killed it (a lack of memory, say) may be over.
+PAUSE_OF_STARTED: Final = 1.0
+SILENT_SECONDS: Final = 5
 POLL_SECONDS: Final = 0.05
 # Whatever a reload leaves behind may finish: nothing else waits for it.
 ROLL_DRAIN_SECONDS: Final = 3600.0
@@ -40,7 +44,11 @@ AppFactory = Callable[[Config], App]
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """One child process; `started` once its application has opened what it stands on."""
+    """One child process; `started` once its application has opened what it stands on.
+
+    `closed` says that it has let go of everything, but may not be reaped yet: its memory is still
+    being freed, or a debugger holds it.
+    """
 
     index: int
     slot: int
@@ -49,6 +57,7 @@ class Worker:
     pipe: int
     born: float
     started: bool = False
+    closed: bool = False
     deadline: float = 0.0
 
     @property
@@ -129,16 +138,17 @@ class Supervisor(MPServer):
     def _adopt(self, config: Config) -> None:
         """Take the values that workers started from now on will run with."""
         self.config = config
-        self.backpressure = config.http.max_connections
-        self.http1_settings = HTTP1Settings(
-            header_read_timeout=int(config.http.header_seconds * 1000)
-        )
+        http = affordable(config.http)
+        self.backpressure = http.max_connections
+        self.http1_settings = HTTP1Settings(header_read_timeout=int(http.header_seconds * 1000))
         for listener in self._listeners:
             # A reader who stalls blocks Granian's last write for ever: the kernel cuts it. What
             # is accepted inherits this.
             if listener.family != socket.AF_UNIX:
                 patience = int(config.http.idle_seconds * 1000)
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+                # Whoever connects and says nothing costs no descriptor.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENT_SECONDS)
             listener.listen(config.http.backlog)
 
     def _load_app(self, index: int = 0) -> App:
@@ -267,12 +277,16 @@ class Supervisor(MPServer):
     def _wait(self) -> None:
         """Sleep until a signal, a start, a death or a deadline."""
         workers = self._all()
-        by_pipe = {one.pipe: one for one in workers if not one.started}
-        by_sentinel = {one.sentinel: one for one in workers}
+        heard = [one for one in workers if not one.closed]  # else they would be ready all the time
+        by_pipe = {one.pipe: one for one in heard if not one.started}
+        by_sentinel = {one.sentinel: one for one in heard}
         assert self._wake is not None
         for found in wait([*by_pipe, *by_sentinel, self._wake.fileno()], self._patience()):
             if found in by_pipe:
                 by_pipe[found].started = os.read(found, 1) == b"1"
+                by_pipe[found].closed |= not by_pipe[found].started
+            elif found in by_sentinel:
+                by_sentinel[found].closed = True
         for worker in workers:
             if not worker.process.inner.is_alive():
                 self._bury(worker)
@@ -284,6 +298,8 @@ class Supervisor(MPServer):
     def _patience(self) -> float | None:
         """How long nothing needs to be done by itself."""
         if self._ready is not None and self._any_started():
+            return POLL_SECONDS
+        if any(one.closed for one in self._all()):
             return POLL_SECONDS
         now = time.monotonic()
         moments = [one.deadline for one in self._leaving if math.isfinite(one.deadline)]
@@ -322,7 +338,8 @@ class Supervisor(MPServer):
         self._quick_deaths[worker.index] = self._quick_deaths[worker.index] + 1 if quick else 0
         excess = self._quick_deaths[worker.index] - FORGIVEN_DEATHS
         if excess > 0:
-            pause = min(0.1 * 2.0**excess, LONGEST_PAUSE)
+            longest = PAUSE_OF_STARTED if worker.started else LONGEST_PAUSE
+            pause = min(0.1 * 2.0**excess, longest)
             self._not_before[worker.index] = time.monotonic() + pause
             telemetry.log_event("worker start delayed", "warning", **marks, seconds=pause)
 

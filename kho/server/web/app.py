@@ -78,7 +78,7 @@ class App:
         except Exception as error:  # noqa: BLE001  the last resort: nothing of it is shown
             telemetry.log_failure("request failed", error, request_id=observation.request_id)
             failed = UnknownError("internal error", detail={"request": observation.request_id})
-            answer = await _refuse(request, failed)
+            answer = await _refuse(request, errors.scarcity(error) or failed)
         try:
             await send_answer(request.inflow.next, send, answer, self.config, head=head)
         except ClientGone as error:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from kho.server.web import holding
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
@@ -25,12 +27,13 @@ PATIENCE: Final = 8
 class Inflow:
     """One request's receive()."""
 
-    __slots__ = ("_ahead", "_count", "_receive", "received")
+    __slots__ = ("_ahead", "_count", "_held", "_receive", "received")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._ahead: deque[asyncio.Task[Message]] = deque()
         self._count = 0
+        self._held = 0
         self.received = 0
 
     async def next(self) -> Message:
@@ -52,10 +55,17 @@ class Inflow:
             while len(self._ahead) < window:
                 self._ahead.append(asyncio.create_task(_asked(self._receive)))
 
+    async def hold(self, size: int) -> None:
+        """Wait until so much may be kept in memory, for as long as the request lasts."""
+        self._held += await holding.hold(size)
+
     def close(self) -> None:
         """Nobody wants what else may come."""
         while self._ahead:
             self._ahead.popleft().cancel()
+        if self._held:
+            holding.release(self._held)
+            self._held = 0
 
 
 async def _asked(receive: Receive) -> Message:

@@ -163,8 +163,10 @@ class Request:
 
     async def body(self, limit: int, too_large: RegistryError) -> bytes:
         """The whole body; raise `too_large` as soon as it is over `limit` bytes."""
-        if (self.content_length or 0) > limit:
+        expected = limit if self.content_length is None else self.content_length
+        if expected > limit:
             raise too_large
+        await self.inflow.hold(expected if self.has_body else 0)
         parts: list[bytes] = []
         size = 0
         async for chunk in self.chunks():
