@@ -135,6 +135,8 @@ async def test_C1_large_lists_are_flat(
     grown = resident(tuple(filled.children())) - before
     report("C1", database=database, grown_kib=grown // 1024, **figures)
     assert grown < MEMORY
+    if LONG and database == "postgres":  # four million rows, each asked for by itself: an hour
+        return
     began = time.monotonic()
     assert await asyncio.to_thread(filled.fsck) == ""
     report("C1 fsck", database=database, seconds=round(time.monotonic() - began))
