@@ -10,6 +10,7 @@ from sqlalchemy import Integer, bindparam, exists, literal_column, null, select
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.oci.digest import Digest, parse_digest
+from kho.oci.manifest import Manifest
 from kho.server.database.constructs import Now, OneOf, entries, listed, strings
 from kho.server.database.engine import Transaction
 from kho.server.database.repositories import ID_OF_NAME
@@ -49,8 +50,7 @@ _INSERT: Final = Statement(
     .on_conflict_do_nothing()
     .returning(_table.id)
 )
-# Runs when there is such a row; of one that is right it touches and locks nothing.
-_HEAL: Final = Statement(
+_again = (
     sqlalchemy.update(manifests)
     .values(
         artifact_type=bindparam("to_artifact_type"),
@@ -61,9 +61,13 @@ _HEAL: Final = Statement(
     )
     .where(_table.repository_id == bindparam("repository_id"))
     .where(_table.digest == bindparam("digest"))
-    .where((_table.body != bindparam("to_body")) | (_table.size != bindparam("to_size")))
     .returning(_table.id)
 )
+# Of a row that is right it touches and locks nothing.
+_HEAL: Final = Statement(
+    _again.where((_table.body != bindparam("to_body")) | (_table.size != bindparam("to_size")))
+)
+_RECORD_AGAIN: Final = Statement(_again.where(_table.body == bindparam("to_body")))
 _FORGET: Final = Statement(
     sqlalchemy.delete(manifest_references).where(
         manifest_references.c.manifest_id == bindparam("manifest_id")
@@ -187,25 +191,60 @@ async def by_digest(tx: Transaction, repository: str, digest: Digest) -> Manifes
     return None if row is None else ManifestRow(*row)
 
 
+def new_manifest(digest: Digest, manifest: Manifest, body: bytes) -> NewManifest:
+    """What is kept of a manifest."""
+    return NewManifest(
+        digest=digest,
+        media_type=manifest.media_type,
+        artifact_type=manifest.artifact_type,
+        subject=manifest.subject,
+        annotations=manifest.annotations if manifest.subject else None,
+        body=body,
+        references=[(item.kind, item.digest) for item in manifest.references],
+    )
+
+
 async def put(tx: Transaction, repository_id: int, new: NewManifest) -> None:
     """Store a manifest with its references; one that is there stays, or is healed when damaged."""
     key: dict[str, Any] = {"repository_id": repository_id, "digest": str(new.digest)}
-    values: dict[str, Any] = {
+    row = await tx.one(_INSERT, **key, media_type=new.media_type, **_values(new))
+    if row is None:
+        await _replace(tx, _HEAL, repository_id, new)
+    else:
+        await _refer(tx, row[0], new)
+
+
+async def record_again(tx: Transaction, repository_id: int, new: NewManifest) -> bool:
+    """Write anew what is recorded beside the bytes; False when these are others, or gone."""
+    return await _replace(tx, _RECORD_AGAIN, repository_id, new)
+
+
+def _values(new: NewManifest) -> dict[str, Any]:
+    return {
         "artifact_type": new.artifact_type,
         "subject_digest": None if new.subject is None else str(new.subject),
         "size": len(new.body),
         "annotations": None if new.annotations is None else json.dumps(new.annotations),
         "body": new.body,
     }
-    row = await tx.one(_INSERT, **key, **values, media_type=new.media_type)
+
+
+async def _replace(
+    tx: Transaction, statement: Statement, repository_id: int, new: NewManifest
+) -> bool:
+    to = {f"to_{name}": value for name, value in _values(new).items()}
+    row = await tx.one(statement, repository_id=repository_id, digest=str(new.digest), **to)
     if row is None:
-        row = await tx.one(_HEAL, **key, **{f"to_{name}": value for name, value in values.items()})
-        if row is None:
-            return
-        await tx.run(_FORGET, manifest_id=row[0])
+        return False
+    await tx.run(_FORGET, manifest_id=row[0])
+    await _refer(tx, row[0], new)
+    return True
+
+
+async def _refer(tx: Transaction, manifest_id: int, new: NewManifest) -> None:
     if new.references:
         pairs = json.dumps([(kind, str(digest)) for kind, digest in new.references])
-        await tx.run(_REFER, manifest_id=row[0], references=pairs)
+        await tx.run(_REFER, manifest_id=manifest_id, references=pairs)
 
 
 async def delete(tx: Transaction, repository: str, digest: Digest, actor: str) -> bool:

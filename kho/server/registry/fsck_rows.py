@@ -3,7 +3,7 @@
 from kho.oci.digest import Digest, parse_digest
 from kho.oci.errors import DigestInvalid, RegistryError
 from kho.oci.manifest import Manifest, parse_manifest
-from kho.server.database import consistency
+from kho.server.database import consistency, manifests
 from kho.server.database.consistency import Key, ManifestFacts
 from kho.server.registry.finding import Check, Finding
 
@@ -34,10 +34,18 @@ async def manifest(check: Check, manifest_id: int) -> list[Finding]:
         parsed = parse_manifest(facts.body, facts.media_type)
     except RegistryError as error:
         return [Finding("manifest.damaged", where, error.message, "")]
-    return [
-        *await _recorded(check, manifest_id, facts, parsed, where),
-        *await _complete(check, facts, parsed, where),
-    ]
+    found = await _complete(check, facts, parsed, where)
+    misread = await _misrecorded(check, manifest_id, facts, parsed)
+    if misread is None:
+        return found
+
+    async def mend() -> bool:
+        new = manifests.new_manifest(parse_digest(facts.digest), parsed, facts.body)
+        write = check.resources.database.write
+        return await write(manifests.record_again, facts.repository_id, new)
+
+    repair = "recorded again from its bytes"
+    return [Finding("manifest.misrecorded", where, misread, repair, mend), *found]
 
 
 def _wrong(facts: ManifestFacts) -> str | None:
@@ -46,26 +54,22 @@ def _wrong(facts: ManifestFacts) -> str | None:
     except DigestInvalid:
         return "the row's digest is none"
     actual = Digest.of(facts.body, digest.algorithm)
-    if actual != digest:
-        return f"the bytes are those of {actual}"
+    return None if actual == digest else f"the bytes are those of {actual}"
+
+
+async def _misrecorded(
+    check: Check, manifest_id: int, facts: ManifestFacts, parsed: Manifest
+) -> str | None:
+    """What the rows beside the manifest say that its bytes do not."""
     if len(facts.body) != facts.size:
         return f"the row says {facts.size} bytes, there are {len(facts.body)}"
-    return None
-
-
-async def _recorded(
-    check: Check, manifest_id: int, facts: ManifestFacts, parsed: Manifest, where: str
-) -> list[Finding]:
-    """The rows beside the manifest say what its bytes say."""
     subject = None if parsed.subject is None else str(parsed.subject)
     if subject != facts.subject:
-        what = f"the row's subject is {facts.subject}, the manifest's {subject}"
-        return [Finding("manifest.damaged", where, what, "")]
+        return f"the row's subject is {facts.subject}, the manifest's {subject}"
     recorded = await check.resources.database.read(consistency.references, manifest_id)
     if recorded != [(item.kind, str(item.digest)) for item in parsed.references]:
-        what = "the rows of its references are not those of its bytes"
-        return [Finding("manifest.damaged", where, what, "")]
-    return []
+        return "the rows of its references are not those of its bytes"
+    return None
 
 
 async def _complete(

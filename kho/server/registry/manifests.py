@@ -19,7 +19,7 @@ from kho.oci.manifest import Descriptor, Manifest, parse_manifest
 from kho.server.database import blobs, tags
 from kho.server.database import manifests as rows
 from kho.server.database.engine import Transaction
-from kho.server.database.manifests import ManifestRow, NewManifest, ReferrerRow
+from kho.server.database.manifests import ManifestRow, ReferrerRow
 from kho.server.policy.access import Action, Caller, allowed
 from kho.server.registry import repositories, trail, verification
 from kho.server.resources import Resources
@@ -90,17 +90,7 @@ async def _store(tx: Transaction, push: Push, digest: Digest, manifest: Manifest
     repository_id = await repositories.enter(tx, push.repository, push.caller)
     await _check_precondition(tx, repository_id, push)
     await _check_references(tx, repository_id, manifest)
-    references = [(item.kind, item.digest) for item in manifest.references]
-    new = NewManifest(
-        digest=digest,
-        media_type=manifest.media_type,
-        artifact_type=manifest.artifact_type,
-        subject=manifest.subject,
-        annotations=manifest.annotations if manifest.subject else None,
-        body=push.content,
-        references=references,
-    )
-    await rows.put(tx, repository_id, new)
+    await rows.put(tx, repository_id, rows.new_manifest(digest, manifest, push.content))
     for tag in push.tags:
         was = await tags.point(tx, repository_id, tag, digest, push.caller.name)
         _check_tag(push, tag, was, str(digest))

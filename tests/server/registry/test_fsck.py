@@ -274,18 +274,8 @@ ROWS = {
         ("manifest.damaged",),
         ("UPDATE manifests SET body = CAST(body || ' ' AS BLOB) WHERE id = 1",),
     ),
-    "a manifest's size": Wrong(
-        ("manifest.damaged",), ("UPDATE manifests SET size = size + 1 WHERE id = 1",)
-    ),
     "a manifest's type": Wrong(
         ("manifest.damaged",), ("UPDATE manifests SET media_type = 'a/b' WHERE id = 1",)
-    ),
-    "a manifest's subject": Wrong(
-        ("manifest.damaged",), ("UPDATE manifests SET subject_digest = 'x' WHERE id = 1",)
-    ),
-    "references": Wrong(
-        ("manifest.damaged",),
-        ("DELETE FROM manifest_references WHERE manifest_id = 1 AND position = 1",),
     ),
     "a layer": Wrong(
         ("manifest.incomplete",) * 3,
@@ -320,6 +310,28 @@ async def test_wrong_rows_are_found_and_left(
     assert sorted(kinds(await found(resources))) == sorted(wanted)
     again = await found(resources, repair=True)
     assert not any(one.repaired for one in again)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE manifests SET size = size + 1 WHERE subject_digest IS NOT NULL",
+        "UPDATE manifests SET subject_digest = 'x' WHERE subject_digest IS NOT NULL",
+        "UPDATE manifests SET subject_digest = 'x' WHERE id = 1",
+        "DELETE FROM manifest_references WHERE manifest_id = 1 AND position = 1",
+        "UPDATE manifest_references SET digest = 'x' WHERE manifest_id = 1 AND position = 0",
+    ],
+)
+async def test_what_is_recorded_of_a_manifest_is_recorded_again(
+    stored: Registry, resources: Resources, statement: str
+) -> None:
+    refers = f"/v2/c/referrers/{LOOSE}"
+    before = (await stored.client.get(refers)).json()
+    sql(stored, statement)
+    (finding,) = await found(resources, repair=True)
+    assert (finding.kind, finding.repaired) == ("manifest.misrecorded", True)
+    assert await found(resources) == []
+    assert (await stored.client.get(refers)).json() == before
 
 
 async def test_a_damaged_database_file_is_found(stored: Registry, resources: Resources) -> None:
