@@ -1,0 +1,1 @@
+"""The workbench: images on this machine and between registries, without a daemon."""

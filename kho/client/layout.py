@@ -1,0 +1,272 @@
+"""A folder in OCI image-layout form as source and target (image-spec, image-layout.md).
+
+    <folder>/oci-layout, index.json          names ─► digests; written anew under a lock
+    <folder>/blobs/<algorithm>/<hex>         content, whole and verified
+    <folder>/ingest/<algorithm>-<hex>        content on its way, locked by who fetches it
+
+Any number of processes share a folder: who finds a blob being fetched waits for it; who is killed
+leaves its part in `ingest/`, and the next one goes on with it.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from kho.client.ingest import Ingest
+from kho.client.progress import Outcome, Progress
+from kho.client.steady import steady
+from kho.client.store import ContentMissing, Source
+from kho.oci import media_types
+from kho.oci.digest import Digest, parse_digest
+from kho.oci.errors import RegistryError
+from kho.oci.manifest import Descriptor, parse_manifest
+from kho.oci.strict_json import JsonRefused, parse_object
+from kho.remote.blobs import Stream
+from kho.remote.errors import ContentMismatch
+from kho.remote.manifests import BYTES, Manifest
+from kho.remote.referrers import Referrer
+
+NAME: Final = "org.opencontainers.image.ref.name"
+_LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_PIECE: Final = 256 * 1024
+
+
+class LayoutBroken(Exception):
+    """A folder that is no image layout; one line that says why."""
+
+
+class Layout:
+    """One folder; made where it does not exist and content is to go there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        """As transports are written."""
+        return f"oci:{self.folder}"
+
+    def path(self, digest: Digest) -> Path:
+        """Where content is."""
+        return self.folder / "blobs" / digest.algorithm / digest.hex
+
+    # Source
+
+    async def manifest(self, target: str) -> Manifest:
+        """By name or digest; raise ContentMissing."""
+        if ":" in target and target.partition(":")[0] in ("sha256", "sha512"):
+            return self._read(parse_digest(target), None)
+        for entry in self.entries():
+            if _name(entry) == target:
+                told = entry.get("mediaType")
+                return self._read(_digest(entry), told if isinstance(told, str) else None)
+        raise ContentMissing(f"{self.name} has no image {target}")
+
+    def _read(self, digest: Digest, media_type: str | None) -> Manifest:
+        try:
+            with self.path(digest).open("rb") as file:
+                content = file.read(BYTES + 1)
+        except FileNotFoundError as error:
+            raise ContentMissing(f"{self.name} has no {digest}") from error
+        if Digest.of(content, digest.algorithm) != digest:
+            raise ContentMismatch(f"{self.name}: {digest} is damaged")
+        return Manifest(media_type or _media_type(content), digest, content)
+
+    @asynccontextmanager
+    async def blob(self, content: Descriptor, start: int) -> AsyncIterator[Stream]:
+        """From its file."""
+        try:
+            file = self.path(content.digest).open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise ContentMissing(f"{self.name} has no {content.digest}") from error
+        with file:
+            size = os.fstat(file.fileno()).st_size
+            yield Stream(start, size, _pieces(file.fileno(), start))
+
+    async def referrers(self, digest: Digest) -> list[Referrer]:
+        """Manifests of the index whose subject it is."""
+        found = []
+        for entry in self.entries():
+            try:
+                manifest = parse_manifest(self._read(_digest(entry), None).content, None)
+            except (ContentMissing, RegistryError):
+                continue
+            if manifest.subject == digest:
+                found.append({"artifactType": manifest.artifact_type, **entry})
+        return found
+
+    async def tags(self) -> AsyncIterator[str]:
+        """The names in the index."""
+        for entry in self.entries():
+            name = _name(entry)
+            if name is not None:
+                yield name
+
+    # Target
+
+    async def has_manifest(self, digest: Digest) -> bool:
+        """Whether it and all below it is there."""
+        try:
+            parsed = parse_manifest(self._read(digest, None).content, None)
+        except (ContentMissing, ContentMismatch, RegistryError):
+            return False
+        for one in parsed.references:
+            if one.kind == "manifest":
+                if not await self.has_manifest(one.digest):
+                    return False
+            elif one.required and not self.holds(one):
+                return False
+        return True
+
+    def holds(self, content: Descriptor) -> bool:
+        """Whether it is there in full length: it was verified before it got its name."""
+        try:
+            return self.path(content.digest).stat().st_size == content.size
+        except FileNotFoundError:
+            return False
+
+    async def take_blob(self, content: Descriptor, source: Source, told: Progress) -> Outcome:
+        """Fetch, verify, name; wait where another process is at it."""
+        told.begin(content)
+        if self.holds(content):
+            return Outcome.PRESENT
+        self.prepare()
+        async with Ingest.locked(self.folder / "ingest", content.digest) as ingest:
+            if self.holds(content):
+                return Outcome.PRESENT
+            try:
+                await self._fetch(content, source, ingest, told)
+            except ContentMismatch:
+                ingest.drop()
+                if not ingest.resumed:
+                    raise
+                await self._fetch(content, source, ingest, told)  # the earlier part was bad
+            await ingest.place(self.path(content.digest))
+        return Outcome.COPIED
+
+    async def _fetch(
+        self, content: Descriptor, source: Source, ingest: Ingest, told: Progress
+    ) -> None:
+        start, hasher = await ingest.resume(content)
+        told.move(content, start)
+        async with aclosing(steady(source, content, hasher, start, told)) as pieces:
+            async for piece in pieces:
+                ingest.write(piece)
+
+    async def take_manifest(self, manifest: Manifest, tag: str | None) -> None:
+        """Store it; list it where it has a name, or refers to another."""
+        self.prepare()
+        await asyncio.to_thread(_write_new, self.path(manifest.digest), manifest.content)
+        refers = b'"subject"' in manifest.content
+        if tag is not None or refers:
+            self.enlist(_entry(manifest), tag)
+
+    def prepare(self) -> None:
+        """Make the folder a layout."""
+        self.path(Digest.of(b"")).parent.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "oci-layout").exists():
+            _write_new(self.folder / "oci-layout", _LAYOUT)
+
+    # Index
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The descriptors of index.json; none where there is no such file."""
+        path = self.folder / "index.json"
+        try:
+            with path.open("rb") as file:
+                value = parse_object(file.read(64 * BYTES))
+        except FileNotFoundError:
+            return []
+        except JsonRefused as error:
+            raise LayoutBroken(f"{path}: {error}") from error
+        entries = value.get("manifests")
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise LayoutBroken(f"{path}: manifests is no list of descriptors")
+        return entries
+
+    def enlist(self, entry: dict[str, Any], name: str | None) -> None:
+        """Put a descriptor into the index, in place of what had its name."""
+        with self.changing() as entries:
+            same = [
+                one
+                for one in entries
+                if (name is not None and _name(one) == name)
+                or (name is None and one.get("digest") == entry["digest"])
+            ]
+            for one in same:
+                entries.remove(one)
+            if name is not None:
+                entry = {**entry, "annotations": {**entry.get("annotations", {}), NAME: name}}
+            entries.append(entry)
+
+    @contextmanager
+    def changing(self) -> Iterator[list[dict[str, Any]]]:
+        """The index, to be changed in place; one process at a time, all or nothing."""
+        fd = os.open(self.folder / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            entries = self.entries()
+            yield entries
+            index = {
+                "schemaVersion": 2,
+                "mediaType": media_types.OCI_INDEX,
+                "manifests": entries,
+            }
+            _write_new(self.folder / "index.json", json.dumps(index, indent=2).encode())
+        finally:
+            os.close(fd)
+
+
+def _pieces(fd: int, start: int) -> AsyncIterator[bytes]:
+    async def read() -> AsyncIterator[bytes]:
+        position = start
+        while piece := os.pread(fd, _PIECE, position):
+            position += len(piece)
+            yield piece
+
+    return read()
+
+
+def _name(entry: dict[str, Any]) -> str | None:
+    annotations = entry.get("annotations")
+    name = annotations.get(NAME) if isinstance(annotations, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _digest(entry: dict[str, Any]) -> Digest:
+    text = entry.get("digest")
+    if not isinstance(text, str):
+        raise LayoutBroken("a descriptor of index.json has no digest")
+    return parse_digest(text)
+
+
+def _entry(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "mediaType": manifest.media_type,
+        "digest": str(manifest.digest),
+        "size": len(manifest.content),
+    }
+
+
+def _media_type(content: bytes) -> str:
+    try:
+        return parse_manifest(content, None).media_type
+    except RegistryError:
+        return media_types.OCTET_STREAM
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """All or nothing, on disk."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, content)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(part, path)

@@ -1,0 +1,91 @@
+"""A repository of a registry as source and target."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass, field
+
+from kho.client.journal import Journal
+from kho.client.progress import Outcome, Progress
+from kho.client.store import Source
+from kho.client.upload import ChunkLimit, Upload
+from kho.oci.digest import Digest
+from kho.oci.manifest import Descriptor
+from kho.remote import blobs, manifests, uploads
+from kho.remote.blobs import Stream
+from kho.remote.manifests import Manifest
+from kho.remote.referrers import Referrer, referrers
+from kho.remote.registry import Registry
+from kho.remote.tags import tags
+
+
+@dataclass
+class RegistryStore:
+    """One repository; `journal` keeps what is under way beyond this process."""
+
+    registry: Registry
+    repository: str
+    journal: Journal | None = None
+    _limit: ChunkLimit = field(default_factory=ChunkLimit, init=False)
+
+    @property
+    def name(self) -> str:
+        """`host/name`."""
+        return f"{self.registry.name}/{self.repository}"
+
+    async def manifest(self, target: str) -> Manifest:
+        """By tag or digest."""
+        return await manifests.get(self.registry, self.repository, target)
+
+    def blob(self, content: Descriptor, start: int) -> AbstractAsyncContextManager[Stream]:
+        """By Range, where it does not begin at 0."""
+        return blobs.open_at(self.registry, self.repository, content.digest, start)
+
+    async def referrers(self, digest: Digest) -> list[Referrer]:
+        """From the API, or the fallback tag."""
+        return await referrers(self.registry, self.repository, digest)
+
+    def tags(self) -> AsyncIterator[str]:
+        """In the registry's order."""
+        return tags(self.registry, self.repository)
+
+    async def has_manifest(self, digest: Digest) -> bool:
+        """A registry takes no manifest whose content is missing, so one that it has is whole."""
+        return await manifests.find(self.registry, self.repository, str(digest)) is not None
+
+    async def take_manifest(self, manifest: Manifest, tag: str | None) -> None:
+        """PUT, by tag where there is one."""
+        target = tag or str(manifest.digest)
+        await manifests.put(
+            self.registry, self.repository, target, manifest.media_type, manifest.content
+        )
+
+    async def take_blob(self, content: Descriptor, source: Source, told: Progress) -> Outcome:
+        """Nothing where it is there, a mount within one registry, else an upload."""
+        told.begin(content)
+        if await blobs.size(self.registry, self.repository, content.digest) == content.size:
+            return Outcome.PRESENT
+        session = None
+        if isinstance(source, RegistryStore) and self._is_near(source):
+            session = await uploads.mount(
+                self.registry, self.repository, content.digest, source.repository
+            )
+            if session is None:
+                return Outcome.MOUNTED
+        with ExitStack() as stack:
+            entry = None
+            if self.journal is not None:
+                entry = stack.enter_context(self.journal.entry(self.name, content.digest))
+            upload = Upload(
+                self.registry,
+                self.repository,
+                content,
+                source,
+                limit=self._limit,
+                entry=entry,
+                told=told,
+            )
+            await upload.run(session)
+        return Outcome.COPIED
+
+    def _is_near(self, source: "RegistryStore") -> bool:
+        return source.registry.name == self.registry.name and source.repository != self.repository
