@@ -7,7 +7,7 @@ How a token is asked for is a generator without I/O: it yields requests and is s
 """
 
 import base64
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -191,17 +191,18 @@ def _related(one: str, other: str) -> bool:
 class Tokens:
     """Tokens of one registry, each until shortly before its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._kept: dict[tuple[str, ...], tuple[str, float]] = {}
 
     def find(self, scopes: Sequence[Scope], who: Credential | None) -> str | None:
         """A token that was given for exactly these scopes."""
         text, ends = self._kept.get(self._key(scopes, who), ("", 0.0))
-        return text if monotonic() < ends else None
+        return text if self._clock() < ends else None
 
     def keep(self, scopes: Sequence[Scope], who: Credential | None, token: Token) -> None:
         """Until it ends."""
-        ends = monotonic() + max(token.seconds - MARGIN_SECONDS, token.seconds / 2)
+        ends = self._clock() + max(token.seconds - MARGIN_SECONDS, token.seconds / 2)
         self._kept[self._key(scopes, who)] = token.text, ends
 
     def forget(self, scopes: Sequence[Scope], who: Credential | None) -> None:

@@ -185,9 +185,9 @@ def test_a_token_is_kept_for_its_scopes_and_its_owner() -> None:
     assert tokens.find((PUSH, OTHER), ALICE) is None
 
 
-def test_a_token_is_not_used_in_its_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens, now = Tokens(), [1000.0]
-    monkeypatch.setattr("kho.remote.auth.monotonic", lambda: now[0])
+def test_a_token_is_not_used_in_its_last_seconds() -> None:
+    now = [1000.0]
+    tokens = Tokens(clock=lambda: now[0])
     tokens.keep((PULL,), None, Token("T", 60))
     now[0] += 60 - MARGIN_SECONDS - 0.1
     assert tokens.find((PULL,), None) == "T"
