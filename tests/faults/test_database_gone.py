@@ -26,7 +26,7 @@ BACK = 5.0
 PAUSED = 60.0 if LONG else 8.0
 PASSWORD = "correct horse battery"
 REMEMBERED = 2.5  # seconds that a login is remembered without asking
-CALLERS = 24
+CALLERS = 27
 THREADS_MORE = 20  # the threads of password hashing and storage come when they are needed
 
 
@@ -56,7 +56,7 @@ class Site:
         self.victim.start()
         await self.victim.ready()
         scope = "repository:a:pull,push,delete"
-        path = f"/token?service=kho&scope={scope}"
+        path = f"/token?service=kho&scope={scope}&scope=registry:catalog:*"
         async with self.session(self.basic) as session, session.get(path) as answer:
             assert answer.status == 200, await answer.text()
             token = (await answer.json())["token"]
@@ -98,6 +98,8 @@ class Site:
             self.session(headers) as session,
             session.request(method, path, **more) as answer,
         ):
+            if answer.status == 503:
+                assert (await answer.json())["errors"][0]["code"] == "UNAVAILABLE"
             await answer.read()
             return answer.status, time.monotonic() - began, answer.headers.get("Retry-After")
 
@@ -105,13 +107,17 @@ class Site:
         """Pulls, pushes and logins at once, more than the pools have connections."""
         config = encode(image(b"{}"))
         scope = "scope=repository:a:pull"
+        form = {"grant_type": "password", "service": "kho", "username": "ann", "password": PASSWORD}
         calls: list[tuple[str, str, dict[str, Any]]] = [
             ("GET", "/v2/a/manifests/t", {}),
             ("GET", "/v2/a/tags/list", {}),
             ("POST", "/v2/a/blobs/uploads/", {}),
             ("PUT", "/v2/a/manifests/u", {"data": config}),
             ("DELETE", "/v2/a/manifests/none", {}),
+            ("GET", "/v2/a/blobs/" + image(b"{}")["config"]["digest"], {}),
+            ("GET", "/v2/_catalog", {}),
             ("GET", f"/token?service=kho&{scope}", {}),
+            ("POST", "/token", {"data": form}),
         ]
         return await asyncio.gather(
             *(self.ask(*call[:2], **call[2]) for call in calls * (CALLERS // len(calls)))
