@@ -42,6 +42,13 @@ class Database(Protocol):
         """`sqlite` or `postgresql`."""
         ...
 
+    def edition(self) -> bytes | None:
+        """What every commit changes, whoever makes it; None where that cannot be seen.
+
+        Rows that were read after it are as new as any while it stays the same.
+        """
+        ...
+
     async def read(
         self,
         work: Callable[Concatenate[Transaction, P], Awaitable[T]],

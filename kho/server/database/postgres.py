@@ -105,6 +105,9 @@ class PostgresDatabase:
         )
         return cls(pool)
 
+    def edition(self) -> None:
+        """Nothing that could be seen without asking the server."""
+
     async def read(
         self,
         work: Callable[Concatenate[Transaction, P], Awaitable[T]],

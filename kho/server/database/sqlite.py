@@ -10,10 +10,13 @@ from kho.server.database.engine import Transaction
 from kho.server.database.group_commit import GroupCommit
 from kho.server.database.sqlite_connection import SqliteTransaction, connect, sqlite3, translated
 from kho.server.database.statement import Statement
+from kho.server.database.wal_index import find_head
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# The first transaction maps the WAL-index.
+_LOOK: Final = "SELECT 1 FROM sqlite_master"
 _PING: Final = Statement(select(func.count()).select_from(table("alembic_version")))
 
 
@@ -26,8 +29,14 @@ class SqliteDatabase:
         """Open the file, which must exist; call on the event loop that will use it."""
         self._connection = connect(path, read_only=True)
         self._reader = SqliteTransaction(self._connection)
+        self._connection.execute(_LOOK).fetchone()
+        self._head = find_head(path)
         self._writer = GroupCommit(path)
         self._closed = False
+
+    def edition(self) -> bytes | None:
+        """The head of the WAL-index."""
+        return None if self._head is None else bytes(self._head)
 
     async def read(
         self,
@@ -82,6 +91,7 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Commit what was handed over, then close both connections."""
         self._closed = True
+        self._head = None
         await self._writer.close()
         self._connection.close()
 

@@ -6,6 +6,7 @@ from kho.server.database import blobs as rows
 from kho.server.database.engine import Transaction
 from kho.server.policy.access import Caller
 from kho.server.registry import repositories, trail, verification
+from kho.server.registry.recent import recent
 from kho.server.resources import Resources
 from kho.server.storage.interface import BlobReader
 
@@ -18,12 +19,22 @@ def _unknown(digest: Digest) -> BlobUnknown:
 
 async def size(resources: Resources, repository: str, digest: Digest) -> int:
     """Length in bytes; raise BlobUnknown, also when the stored bytes are not whole."""
-    found = await resources.database.read(rows.size, repository, digest)
-    if found is None:
-        raise _unknown(digest)
+    found = await _recorded(resources, repository, digest)
     if not await resources.storage.holds(digest, found):
         await verification.absent(resources, repository, digest, found)
         raise _unknown(digest)
+    return found
+
+
+async def _recorded(resources: Resources, repository: str, digest: Digest) -> int:
+    """What the rows say of its length; raise BlobUnknown."""
+    known = recent(resources)
+    found = known.sizes.get((repository, digest))
+    if found is None:
+        found = await resources.database.read(rows.size, repository, digest)
+        if found is None:
+            raise _unknown(digest)
+        known.add_size(repository, digest, found)
     return found
 
 
@@ -32,9 +43,7 @@ async def read(resources: Resources, repository: str, digest: Digest) -> BlobRea
 
     Reading never comes to a good end with bytes that are not those of the digest.
     """
-    found = await resources.database.read(rows.size, repository, digest)
-    if found is None:
-        raise _unknown(digest)
+    found = await _recorded(resources, repository, digest)
     stored = await resources.storage.open(digest, found)
     if stored is None:
         await verification.absent(resources, repository, digest, found)

@@ -22,6 +22,7 @@ from kho.server.database.engine import Transaction
 from kho.server.database.manifests import ManifestRow, ReferrerRow
 from kho.server.policy.access import Action, Caller, allowed
 from kho.server.registry import repositories, trail, verification
+from kho.server.registry.recent import recent
 from kho.server.resources import Resources
 
 __all__ = ["Push", "ReferrerRow", "Stored", "delete", "find", "put", "referrers"]
@@ -54,6 +55,10 @@ class Stored:
 
 async def find(resources: Resources, repository: str, reference: Digest | str) -> ManifestRow:
     """The exact bytes as they were pushed; raise ManifestUnknown, also when they are damaged."""
+    known = recent(resources)
+    row = known.manifests.get((repository, reference))
+    if row is not None:
+        return row
     if isinstance(reference, Digest):
         row = await resources.database.read(rows.by_digest, repository, reference)
     else:
@@ -63,6 +68,7 @@ async def find(resources: Resources, repository: str, reference: Digest | str) -
     if not verification.right(resources, repository, row):
         await verification.tell_of_manifest(resources, repository, row)
         raise _unknown(reference)
+    known.add_manifest(repository, reference, row)
     return row
 
 
