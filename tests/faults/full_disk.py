@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kho.oci.digest import Digest
 from kho.server.database.open import migrate
-from tests.faults.victim import PROGRAM
+from tests.faults.victim import PROGRAM, environ
 from tests.flows.client import pieces
 from tests.flows.registry import Registry
 
@@ -38,7 +38,7 @@ async def fsck(registry: Registry) -> str:
     flags = ["--data", str(registry.folder), "--database", registry.config.database_url]
     command = [*PROGRAM, "fsck", *flags, "--min-age", "0"]
     done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, check=False
+        subprocess.run, command, env=environ(), capture_output=True, text=True, check=False
     )
     return "" if done.returncode == 0 else f"{done.returncode}: {done.stdout}{done.stderr}"
 

@@ -15,7 +15,7 @@ import pytest
 from kho.server.database.open import migrate
 from kho.server.database.postgres import CONNECTIONS
 from tests.faults.scale import LONG, report
-from tests.faults.victim import PROGRAM, Victim
+from tests.faults.victim import PROGRAM, Victim, environ
 from tests.oci.samples import encode, image
 from tests.postgres import PostgresServer, wanted_server
 
@@ -67,7 +67,13 @@ class Site:
     def _khod(self, arguments: list[str]) -> None:
         command = [*PROGRAM, *arguments, "--password-stdin"]
         done = subprocess.run(
-            command, input=PASSWORD, capture_output=True, text=True, check=False, timeout=60
+            command,
+            env=environ(),
+            input=PASSWORD,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
 

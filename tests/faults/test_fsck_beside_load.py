@@ -12,7 +12,7 @@ import pytest
 from tests.faults.memory import Memory
 from tests.faults.pushing import Client
 from tests.faults.scale import rounds, seed
-from tests.faults.victim import PROGRAM, Victim
+from tests.faults.victim import PROGRAM, Victim, environ
 
 CLIENTS: Final = 6
 
@@ -29,7 +29,9 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 def fsck(victim: Victim) -> str:
     """What it finds, looking closely even at what is some seconds old."""
     flags = ["--data", str(victim.data), "--min-age", "10", "--repair"]
-    done = subprocess.run([*PROGRAM, "fsck", *flags], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*PROGRAM, "fsck", *flags], env=environ(), capture_output=True, text=True, check=False
+    )
     return "" if done.returncode == 0 else f"{done.returncode}: {done.stdout}{done.stderr}"
 
 

@@ -55,7 +55,7 @@ class Victim:
         command = [*before, *PROGRAM, *serve, "--workers", str(self.workers), *self._database]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=_environ(), start_new_session=True
+                command, stdout=log, stderr=log, env=environ(), start_new_session=True
             )
 
     def children(self, pid: int | None = None) -> list[int]:
@@ -117,11 +117,12 @@ class Victim:
     def fsck(self) -> str:
         """What `khod fsck` finds wrong; "" when all is well."""
         command = [*PROGRAM, "fsck", "--data", str(self.data), *self._database]
-        done = subprocess.run(command, env=_environ(), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environ(), capture_output=True, text=True, check=False)
         return "" if done.returncode == 0 else f"{done.returncode}: {done.stdout}{done.stderr}"
 
 
-def _environ() -> dict[str, str]:
+def environ() -> dict[str, str]:
+    """For khod, which would refuse the KHO_FAULTS of the tests."""
     kept = {key: os.environ[key] for key in _FORWARDED if key in os.environ}
     return {**kept, "KHO_LOG_ACCESS": "false"}
 
