@@ -68,7 +68,13 @@ def _finish(report: Report, said: Options) -> int:
 def _contestants(said: Options) -> tuple[Contestant, ...]:
     found = []
     for wanted in said.peers:
-        peer, program = locate(wanted)
+        try:
+            peer, program = locate(wanted)
+        except ProgramMissingError as missing:
+            if not wanted.limit:
+                raise
+            _say(f"left out: {missing}")
+            continue
         if peer is not wanted:
             _say(f"{wanted.title} cannot be built here, {peer.title} takes its place")
         found.append(Contestant(peer, program, version_of(peer, program)))
@@ -134,7 +140,8 @@ def _report(said: Options, contestants: tuple[Contestant, ...], findings: Findin
         workers=said.workers,
         settings=said.settings,
         peers=tuple(
-            PeerNote(each.peer.name, each.peer.title, each.version) for each in contestants
+            PeerNote(each.peer.name, each.peer.title, each.version, each.peer.limit)
+            for each in contestants
         ),
         lines=tuple(findings.lines),
         notes=tuple(notes),

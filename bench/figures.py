@@ -15,7 +15,7 @@ class Work:
     """What the load generator did: things and bytes in so many seconds; latencies in seconds.
 
     `alone_p99` is the latency of the same work while nothing else went on, `last_page` how many
-    times that of a first page a last one has.
+    times that of a first page a last one has, `one_worker` the rate of a single worker.
     """
 
     count: int
@@ -25,6 +25,7 @@ class Work:
     p99: float | None = None
     alone_p99: float | None = None
     last_page: float | None = None
+    one_worker: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,23 @@ def slowdown(*, limit: float) -> Figure:
 def last_page() -> Figure:
     """How many times as long a last page takes as a first one: in a list that is flat, as long."""
     return Figure("last page / first", "x", "lower", lambda sample: sample.work.last_page)
+
+
+def one_worker() -> Figure:
+    """How many a second where the server has one worker."""
+    return Figure(
+        "rate of one worker", "requests/s", "higher", lambda sample: sample.work.one_worker
+    )
+
+
+def scaling() -> Figure:
+    """How many times the rate of one worker two of them have."""
+    return Figure("two workers / one", "x", "higher", _scaling)
+
+
+def _scaling(sample: Sample) -> float | None:
+    work = sample.work
+    return work.count / work.seconds / work.one_worker if work.one_worker else None
 
 
 def _slowdown(sample: Sample) -> float | None:

@@ -10,6 +10,8 @@ from bench.peers import PEERS, Peer, peer_named
 from bench.programs import ROOT
 from bench.settings import FULL, QUICK, Settings
 
+PEERS_BY_DEFAULT = "khod,distribution,nginx"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -67,10 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="small sizes, about 2 minutes: shows that it works")
     add("--repeats", type=int, default=0, metavar="N", help="timed runs of each scenario and peer")
     add("--only", default="", metavar="KEYS", help="scenarios, comma between, * allowed")
-    add("--peers", default="khod,distribution", metavar="NAMES", help=f"first is compared: {known}")
+    add("--peers", default=PEERS_BY_DEFAULT, metavar="NAMES", help=f"first is compared: {known}")
     add("--workers", type=int, default=2, metavar="N", help="worker processes of khod and nginx")
     add("--settle", type=float, default=0, metavar="S", help="wait so long for a quiet machine")
-    add("--limit", type=int, default=15, metavar="MIN", help="minutes for the whole run")
+    add("--limit", type=int, default=25, metavar="MIN", help="minutes for the whole run")
     add("--data", type=Path, default=ROOT / ".cache" / "bench", metavar="DIR", help="scratch, disk")
     add("--json", type=Path, metavar="FILE", help="write all figures there as well")
     add("--again", type=Path, metavar="FILE", help="measure nothing, show the figures of --json")

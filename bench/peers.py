@@ -9,6 +9,8 @@ WRITE = "write"
 PASSWORDS = "passwords"
 # What it lists are rows, which can be written without it.
 ROWS = "rows"
+# The number of its workers can be set.
+WORKERS = "workers"
 
 # How a server is run: open to all, with tokens, or over TLS.
 OPEN, TOKENS, TLS = "open", "tokens", "tls"
@@ -98,7 +100,8 @@ class Peer:
 
     `command`, `config` and `environment` know the words {program} {config} {data} {secrets} {host}
     {port} {workers}.
-    A peer that is no registry takes blobs and manifests by one plain PUT (`plain_put`).
+    A peer that is no registry takes blobs and manifests by one plain PUT (`plain_put`). One that
+    shows what the machine can do (`limit`) runs only what says so, and may be missing.
     """
 
     name: str
@@ -114,6 +117,7 @@ class Peer:
     fallback: str = ""
     abilities: frozenset[str] = frozenset({READ, WRITE})
     plain_put: bool = False
+    limit: bool = False
     modes: Mapping[str, Mode] = field(default_factory=lambda: {OPEN: Mode()})
 
 
@@ -133,7 +137,7 @@ PEERS: tuple[Peer, ...] = (
             "{workers}",
         ),
         ready="/readyz",
-        abilities=frozenset({READ, WRITE, PASSWORDS, ROWS}),
+        abilities=frozenset({READ, WRITE, PASSWORDS, ROWS, WORKERS}),
         modes={
             OPEN: Mode(),
             TOKENS: Mode(environment={"KHO_AUTH_TOKEN_SECONDS": "3600"}),
@@ -175,7 +179,7 @@ PEERS: tuple[Peer, ...] = (
     ),
     Peer(
         name="nginx",
-        title="nginx, static files (the limit)",
+        title="nginx, static files",
         program="nginx",
         command=("{program}", "-c", "{config}", "-p", "{data}", "-e", "{data}/error.log"),
         ready="/ready",
@@ -183,6 +187,7 @@ PEERS: tuple[Peer, ...] = (
         config=NGINX_CONFIG,
         abilities=frozenset({READ}),
         plain_put=True,
+        limit=True,
     ),
 )
 

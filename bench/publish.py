@@ -1,14 +1,15 @@
-"""Puts a run into docs/: the figures, the picture, the table between its two marks."""
+"""Puts a run into docs/ and the READMEs: figures, picture, tables between their marks."""
 
 import json
 from pathlib import Path
 
 import msgspec
 
+from bench import readmes
 from bench.chart import chart
 from bench.programs import ROOT
 from bench.results import Report
-from bench.table import markdown, rows
+from bench.table import groups, markdown, rows
 
 DOCS = ROOT / "docs"
 BEGIN = "<!-- figures: written by make bench ARGS=--publish -->"
@@ -27,12 +28,15 @@ def read_json(path: Path) -> Report:
 
 
 def publish(report: Report) -> tuple[Path, ...]:
-    """Write the three files, return their paths; the page must have its two marks."""
+    """Write them all, return their paths; each page must have its two marks."""
     page, picture, data = (DOCS / f"performance.{kind}" for kind in ("md", "svg", "json"))
     page.write_text(with_figures(page.read_text(), figures_of(report)))
     picture.write_text(chart(report))
     write_json(report, data)
-    return page, picture, data
+    for readme, language in readmes.PAGES.items():
+        short = readmes.figures_of(report, language)
+        readme.write_text(with_figures(readme.read_text(), short, readmes.BEGIN, readmes.END))
+    return page, picture, data, *readmes.PAGES
 
 
 def figures_of(report: Report) -> str:
@@ -51,7 +55,11 @@ def figures_of(report: Report) -> str:
         *(f"- {note}" for note in report.notes),
         "",
     ]
-    return "\n".join([*facts, markdown(rows(report.lines, report.peers))])
+    tables = [
+        f"### {name}\n\n{markdown(rows(lines, report.peers))}\n"
+        for name, lines in groups(report.lines)
+    ]
+    return "\n".join([*facts, *tables]).rstrip()
 
 
 def _spread_out(part: object) -> str:
@@ -64,10 +72,10 @@ def _spread_out(part: object) -> str:
     return json.dumps(part)
 
 
-def with_figures(page: str, figures: str) -> str:
+def with_figures(page: str, figures: str, begin: str = BEGIN, end: str = END) -> str:
     """The page with everything between its marks replaced."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
         raise ValueError("the page has lost the marks between which the figures stand")
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+    return f"{before}{begin}\n\n{figures}\n\n{end}{after}"

@@ -36,6 +36,7 @@ class PeerNote:
     name: str
     title: str
     version: str
+    limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,10 @@ class Server:
             token = credentials.sign_token(self._secrets, repository)
         return {"Authorization": f"Bearer {token}"}
 
-    def start(self) -> float:
-        """Start, wait until it is ready, return the seconds that took."""
+    def start(self, workers: int = 0) -> float:
+        """Start, wait until it is ready, return the seconds that took; 0: as many as before."""
+        if workers:
+            self._words["workers"] = str(workers)
         begun = time.perf_counter()
         environment = {
             **os.environ,

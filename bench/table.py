@@ -1,6 +1,7 @@
 """The lines of a run as a table: plain text for the terminal, Markdown for the documentation."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from bench.medians import reaches, verdict
 from bench.results import Line, PeerNote
@@ -16,11 +17,15 @@ def number(value: float) -> str:
 
 
 def rows(lines: Sequence[Line], peers: Sequence[PeerNote]) -> list[list[str]]:
-    """Head first; the name of a scenario stands on its first line only."""
+    """Head first; the name of a scenario stands on its first line only.
+
+    Who has no figure in these lines has no column.
+    """
     first, *others = peers
+    peers = (first, *(peer for peer in others if any(peer.name in line.medians for line in lines)))
     head = ["scenario", "figure", first.title]
-    for other in others:
-        head += [other.title, "ratio", "so Kho is" if first.name == "khod" else "verdict"]
+    for other in peers[1:]:
+        head += _heads(other, "so Kho is" if first.name == "khod" else "verdict")
     head += ["goal", "spread"]
     table = [head]
     previous = ""
@@ -29,6 +34,11 @@ def rows(lines: Sequence[Line], peers: Sequence[PeerNote]) -> list[list[str]]:
         previous = line.scenario
         table.append([title, f"{line.figure}, {line.unit}", *_cells(line, peers)])
     return table
+
+
+def groups(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """The lines that stand together, with the name of their group."""
+    return [(name, list(part)) for name, part in groupby(lines, key=lambda line: line.group)]
 
 
 def plain(table: Sequence[Sequence[str]]) -> str:
@@ -46,13 +56,22 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, marks, *body])
 
 
+def _heads(other: PeerNote, verdict: str) -> list[str]:
+    """Nobody competes with the limit: no verdict is given."""
+    if other.limit:
+        return [f"limit: {other.title}", "ratio"]
+    return [other.title, "ratio", verdict]
+
+
 def _cells(line: Line, peers: Sequence[PeerNote]) -> list[str]:
     first, *others = peers
     cells = [_median(line, first)]
     for other in others:
         value = line.ratios.get(other.name)
         shown = "-" if value is None else f"{value:.2f}x"
-        cells += [_median(line, other), shown, verdict(value, line.better)]
+        cells += [_median(line, other), shown]
+        if not other.limit:
+            cells.append(verdict(value, line.better))
     return [*cells, _goal(line, first), f"{line.spread:.0%}"]
 
 

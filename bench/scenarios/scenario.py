@@ -38,7 +38,8 @@ Prepare = Callable[[Site], Stage]
 class Scenario:
     """One row of the scenario table.
 
-    `needs` are programs that must be installed, `mode` tells how the servers are run.
+    `needs` are programs that must be installed, `mode` tells how the servers are run, `limited`
+    whether a server of plain files shows the limit beside them.
     """
 
     key: str
@@ -49,7 +50,10 @@ class Scenario:
     ability: str = READ
     needs: tuple[str, ...] = ()
     mode: str = OPEN
+    limited: bool = False
 
     def can_run(self, peer: Peer) -> bool:
         """Whether a peer has what the scenario asks of it."""
+        if peer.limit and not self.limited:
+            return False
         return self.ability in peer.abilities and self.mode in peer.modes

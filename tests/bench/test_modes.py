@@ -18,6 +18,7 @@ from bench.credentials import make_certificate, make_key, sign_token
 from bench.figures import Sample, Work
 from bench.intruders import intrude
 from bench.meter import Usage
+from bench.options import PEERS_BY_DEFAULT
 from bench.peers import OPEN, PASSWORDS, PEERS, READ, TLS, TOKENS, peer_named
 from bench.scenarios import scenarios
 from bench.settings import FULL
@@ -123,6 +124,19 @@ def test_only_who_has_passwords_is_attacked() -> None:
     assert rows["bearer-tag"].can_run(peer_named("distribution"))
     assert not rows["tls-pull-100m"].can_run(peer_named("nginx"))
     assert {READ, PASSWORDS} <= peer_named("khod").abilities
+
+
+def test_plain_files_show_the_limit_where_they_can() -> None:
+    nginx = peer_named("nginx")
+    able = {row.key for row in scenarios(FULL) if row.can_run(nginx)}
+    assert able == {"manifest-tag", "manifest-digest", "blob-head", "blob-get", "pull-1g"}
+    assert "nginx" in PEERS_BY_DEFAULT.split(",")
+
+
+def test_scaling_is_the_rate_through_that_of_one_worker() -> None:
+    usage = Usage(1, 1, 0, 0, 1)
+    assert figures.scaling().value(Sample(Work(30, 2.0, one_worker=10.0), usage)) == 1.5
+    assert figures.scaling().value(Sample(Work(30, 2.0), usage)) is None
 
 
 def test_slowdown_is_the_latency_beside_through_the_latency_in_peace() -> None:

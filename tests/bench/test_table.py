@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.publish import BEGIN, END, figures_of, read_json, with_figures, write_json
-from bench.results import lines_of
+from bench.results import PeerNote, lines_of
 from bench.table import markdown, number, plain, rows
 from tests.bench import samples
 
@@ -52,6 +52,33 @@ def test_a_limit_is_held_against_the_first_peer_alone() -> None:
     rows_of = {"khod": [samples.sample(1, 0.5)], "distribution": [samples.sample(1, 0.1)]}
     lines = lines_of(samples.START, rows_of)
     assert rows(lines, samples.PEERS)[1][6] == "<= 1 s met"
+
+
+LIMIT = PeerNote("nginx", "nginx, static files", "nginx/1", limit=True)
+
+
+def test_nobody_competes_with_the_limit() -> None:
+    found = {name: [samples.sample(10, 1.0)] for name in ("khod", "distribution", "nginx")}
+    lines = lines_of(samples.RATE, found)
+    head, first, _ = rows(lines, (*samples.PEERS, LIMIT))
+    assert head[6:9] == ["limit: nginx, static files", "ratio", "goal"]
+    assert first[6:8] == ["10.0", "1.00x"]
+    assert len(head) == len(first)
+
+
+def test_who_has_no_figure_has_no_column() -> None:
+    assert rows(samples.run_lines(), (*samples.PEERS, LIMIT)) == rows(
+        samples.run_lines(), samples.PEERS
+    )
+
+
+def test_each_group_has_a_table_of_its_own() -> None:
+    text = figures_of(samples.report())
+    push, requests = text.partition("### Requests")[::2]
+    assert "### Push, one stream" in push
+    assert "push 1 GiB" in push
+    assert "manifest GET" not in push
+    assert "manifest GET" in requests
 
 
 def test_plain_columns_are_flush() -> None:

@@ -1,5 +1,6 @@
 """Blobs of each size, in and out on one stream."""
 
+from dataclasses import replace
 from functools import partial
 
 from bench import figures
@@ -22,7 +23,8 @@ def rows(settings: Settings) -> tuple[Scenario, ...]:
     return (
         *(push(load) for load in settings.blobs),
         *(_push_chunked(load) for load in settings.blobs[2:3]),
-        *(pull(load) for load in settings.blobs),
+        *(pull(load) for load in settings.blobs[:-1]),
+        replace(pull(settings.blobs[-1]), limited=True),
     )
 
 

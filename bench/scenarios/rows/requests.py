@@ -1,5 +1,7 @@
 """Small requests, many of them."""
 
+from dataclasses import replace
+
 from bench import figures
 from bench.peers import READ
 from bench.scenarios import requests
@@ -11,11 +13,14 @@ GROUP = "Requests"
 
 def rows(settings: Settings) -> tuple[Scenario, ...]:
     """Manifests, blobs, a list."""
-    return (
+    limited = (
         rate("manifest-tag", "manifest GET by tag", requests.manifest_by_tag, 2.5),
         rate("manifest-digest", "manifest GET by digest", requests.manifest_by_digest, 2.0),
         rate("blob-head", "blob HEAD", requests.blob_head, 2.5, needs=()),
         rate("blob-get", "GET of a 1 KiB blob", requests.blob_get, 5.0),
+    )
+    return (
+        *(replace(row, limited=True) for row in limited),
         rate("tags", f"list of {settings.listed_tags} tags", requests.tags_list, 2.5),
     )
 
