@@ -113,6 +113,13 @@ class LimitSettings:
     blob_bytes: int = setting(
         size_kind(0, 2**50, "; 0 is no limit"), 0, "Largest blob that is accepted."
     )
+    open_uploads: int = setting(
+        whole_kind(0, 10_000_000, "; 0 is no limit"),
+        10_000,
+        "Uploads that one account, robot or workload may have begun and not finished; beyond it"
+        " (about: workers look now and then) new ones are refused with 429. All anonymous clients"
+        " count as one.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

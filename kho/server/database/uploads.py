@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import Integer, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.server.database.constructs import Now
@@ -44,6 +44,9 @@ _ADVANCE: Final = Statement(
             and_(_table.size == bindparam("size"), _table.state == bindparam("state")),
         )
     )
+)
+_COUNT: Final = Statement(
+    select(func.count()).select_from(uploads).where(_table.actor == bindparam("actor"))
 )
 _REMOVE: Final = Statement(delete(uploads).where(_table.id == bindparam("id")))
 _EXPIRED: Final = Statement(
@@ -98,6 +101,12 @@ async def advance(
 async def remove(tx: Transaction, id: str) -> bool:  # noqa: A002
     """End a session; False when it had ended."""
     return await tx.run(_REMOVE, id=id) > 0
+
+
+async def count(tx: Transaction, actor: str) -> int:
+    """How many sessions somebody has open."""
+    row = await tx.one(_COUNT, actor=actor)
+    return 0 if row is None else int(row[0])
 
 
 async def expired(tx: Transaction, older_than_ms: int, limit: int) -> list[str]:

@@ -32,7 +32,7 @@ from kho.server.database import uploads as rows
 from kho.server.database.engine import Transaction
 from kho.server.database.uploads import UploadRow
 from kho.server.policy.access import Caller
-from kho.server.registry import blobs, repositories
+from kho.server.registry import blobs, open_uploads, repositories
 from kho.server.resources import Resources
 from kho.server.storage.interface import BlobWriter, Checkpoint, UploadBusy, UploadMissing
 
@@ -77,6 +77,7 @@ def _unknown(upload_id: str) -> BlobUploadUnknown:
 async def start(resources: Resources, repository: str, caller: Caller, algorithm: str) -> UploadRow:
     """Open a session that holds nothing; it is its caller's alone."""
     await repositories.check_creation(resources, repository, caller)
+    await open_uploads.check(resources, caller)
     upload_id, actor = str(uuid4()), caller.name
     await resources.database.write(rows.create, upload_id, repository, actor, algorithm)
     metrics.count("kho_uploads_started_total")
