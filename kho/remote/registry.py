@@ -54,6 +54,7 @@ class Registry:
         self._lookup = lookup
         self._transport = transport or Transport()
         self._own_transport = transport is None
+        self._known: dict[str | None, Credential | None] = {}
         self._tokens = Tokens()
         self._asking = asyncio.Lock()
         self._base: str | None = None
@@ -137,7 +138,7 @@ class Registry:
     async def send(self, request: Request, *scopes: Scope) -> AsyncIterator[Answer]:
         """The answer, as Transport.send, with what the registry wants of us."""
         repository = next((one.name for one in scopes if one.type == "repository"), None)
-        who = await self._lookup(self.name, repository)
+        who = await self._who(repository)
         first = await self._authorized(request, scopes, who)
         again = replace(first, expected=first.expected | {_UNAUTHORIZED})
         async with AsyncExitStack() as stack:
@@ -152,6 +153,13 @@ class Registry:
                     raise await self._refusal(request)
                 answer = await stack.enter_async_context(self._transport.send(self.host, second))
             yield answer
+
+    async def _who(self, repository: str | None) -> Credential | None:
+        """Looked up once: where it is kept may be a program."""
+        async with self._asking:
+            if repository not in self._known:
+                self._known[repository] = await self._lookup(self.name, repository)
+            return self._known[repository]
 
     async def _refusal(self, request: Request) -> RemoteError:
         return LoginNeeded(
