@@ -1,6 +1,7 @@
 """Referrers: what points at an image, filtered and in pages."""
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from itertools import chain
 from urllib.parse import quote
@@ -137,6 +138,18 @@ async def test_a_page_is_cut_by_bytes_too(registry: Registry) -> None:
         seen += digests(answer.json()["manifests"])
         target = next_page(answer)
     assert sorted(seen) == sorted(map(str, found))
+
+
+@on_both_databases
+async def test_a_page_costs_no_more_memory_than_it_shows(registry: Registry) -> None:
+    values = [image(annotations={"n": f"{n}" + "x" * 3_000_000}) for n in range(20)]
+    await attach(registry, b"s", *values)
+    tracemalloc.start()
+    answer = await registry.client.get(f"/v2/a/referrers/{Digest.of(b's')}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(answer.json()["manifests"]) == 1
+    assert peak < 25_000_000
 
 
 @on_both_databases

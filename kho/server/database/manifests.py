@@ -1,4 +1,4 @@
-"""Rows of manifests: exact bytes, what they reference, and who refers to them."""
+"""Rows of manifests: exact bytes, and what they reference."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Integer, bindparam, exists, literal_column, null, select
+from sqlalchemy import bindparam, exists, literal_column, null, select
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.oci.digest import Digest, parse_digest
@@ -134,18 +134,6 @@ _REFERENCED: Final = Statement(
         .where(_table.repository_id == ID_OF_NAME)
     )
 )
-_referrers = (
-    select(_table.digest, _table.media_type, _table.artifact_type, _table.size, _table.annotations)
-    .where(_table.repository_id == ID_OF_NAME)
-    .where(_table.subject_digest == bindparam("subject"))
-    .where(_table.digest > bindparam("after"))
-    .order_by(_table.digest)
-    .limit(bindparam("limit", type_=Integer()))
-)
-_REFERRERS: Final = Statement(_referrers)
-_REFERRERS_OF_TYPES: Final = Statement(
-    _referrers.where(OneOf(_table.artifact_type, "artifact_types"))
-)
 
 
 class ManifestRow(NamedTuple):
@@ -154,16 +142,6 @@ class ManifestRow(NamedTuple):
     digest: str
     media_type: str
     body: bytes
-
-
-class ReferrerRow(NamedTuple):
-    """What a list of referrers shows of a manifest."""
-
-    digest: str
-    media_type: str
-    artifact_type: str | None
-    size: int
-    annotations: dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,37 +260,3 @@ async def sizes(
     """The stored size of each that the repository has; these stay until the end of this write."""
     rows = await tx.all(_SIZES, repository_id=repository_id, digests=listed(digests))
     return {parse_digest(digest): size for digest, size in rows}
-
-
-async def referrers(
-    tx: Transaction,
-    repository: str,
-    subject: Digest,
-    artifact_types: Sequence[str],
-    after: str | None,
-    limit: int,
-) -> list[ReferrerRow]:
-    """Manifests whose subject is that digest, by digest; no artifact types means all of them."""
-    where: dict[str, Any] = {
-        "repository": repository,
-        "subject": str(subject),
-        "after": after or "",
-        "limit": limit,
-    }
-    if artifact_types:
-        # No stored text holds NUL, and PostgreSQL refuses to compare with it.
-        wanted = listed(text for text in artifact_types if "\0" not in text)
-        rows = await tx.all(_REFERRERS_OF_TYPES, artifact_types=wanted, **where)
-    else:
-        rows = await tx.all(_REFERRERS, **where)
-    return [
-        ReferrerRow(digest, media_type, artifact_type, size, _read(annotations))
-        for digest, media_type, artifact_type, size, annotations in rows
-    ]
-
-
-def _read(annotations: str | None) -> dict[str, str] | None:
-    if annotations is None:
-        return None
-    read: dict[str, str] = json.loads(annotations)
-    return read

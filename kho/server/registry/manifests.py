@@ -1,4 +1,4 @@
-"""Manifests: check and store, find, delete, list referrers.
+"""Manifests: check and store, find, delete.
 
 PUT ─► bytes hashed ─► parsed ─► one transaction: every reference is here, row, tags ─► 201
 """
@@ -19,13 +19,13 @@ from kho.oci.manifest import Descriptor, Manifest, parse_manifest
 from kho.server.database import blobs, tags
 from kho.server.database import manifests as rows
 from kho.server.database.engine import Transaction
-from kho.server.database.manifests import ManifestRow, ReferrerRow
+from kho.server.database.manifests import ManifestRow
 from kho.server.policy.access import Action, Caller, allowed
 from kho.server.registry import repositories, trail, verification
 from kho.server.registry.recent import recent
 from kho.server.resources import Resources
 
-__all__ = ["Push", "ReferrerRow", "Stored", "delete", "find", "put", "referrers"]
+__all__ = ["Push", "Stored", "delete", "find", "put"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,18 +165,3 @@ async def _delete(tx: Transaction, repository: str, digest: Digest, caller: Call
     if found:
         await trail.record(tx, caller, "manifest.delete", repository, str(digest))
     return found
-
-
-async def referrers(
-    resources: Resources,
-    repository: str,
-    subject: Digest,
-    artifact_types: Sequence[str],
-    *,
-    after: str | None,
-    limit: int,
-) -> list[ReferrerRow]:
-    """One page of the manifests whose subject is `subject`, by digest; `after` is a digest."""
-    return await resources.database.read(
-        rows.referrers, repository, subject, artifact_types, after, limit
-    )

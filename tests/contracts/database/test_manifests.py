@@ -7,7 +7,7 @@ import pytest
 
 from kho.server.database import manifests, repositories, tags
 from kho.server.database.engine import Database, Transaction
-from kho.server.database.manifests import Kind, ManifestRow, ReferrerRow
+from kho.server.database.manifests import Kind, ManifestRow
 
 from .samples import MEDIA_TYPE, digest, manifest, put_manifest
 
@@ -147,58 +147,6 @@ async def test_referenced_by_an_index_of_this_repository(database: Database) -> 
     assert await database.read(manifests.referenced, "a", digest(1))
     assert not await database.read(manifests.referenced, "b", digest(1))
     assert not await database.read(manifests.referenced, "a", digest(2))
-
-
-async def _refer(tx: Transaction) -> None:
-    kinds = {1: "sbom", 2: None, 3: "signature", 4: "sbom"}
-    for number, kind in kinds.items():
-        note = {"at": "đây", "n": str(number)} if number < 3 else None
-        new = manifest(number, subject=digest(99), artifact_type=kind, annotations=note)
-        await put_manifest(tx, "a", new)
-    await put_manifest(tx, "a", manifest(5, subject=digest(98), artifact_type="sbom"))
-    await put_manifest(tx, "b", manifest(6, subject=digest(99), artifact_type="sbom"))
-
-
-@pytest.mark.parametrize(
-    "types,numbers",
-    [
-        ([], [1, 2, 3, 4]),
-        (["sbom"], [1, 4]),
-        (["sbom", "signature"], [1, 3, 4]),
-        (["nothing"], []),
-        (["sb\0m"], []),
-        (["'; DROP TABLE tags; --", '"', "sbom"], [1, 4]),
-    ],
-)
-async def test_referrers(database: Database, types: list[str], numbers: list[int]) -> None:
-    await database.write(_refer)
-    rows = await database.read(manifests.referrers, "a", digest(99), types, None, 10)
-    assert [row.digest for row in rows] == [str(digest(number)) for number in numbers]
-
-
-async def test_what_a_list_of_referrers_shows(database: Database) -> None:
-    await database.write(_refer)
-    first, second, *_ = await database.read(manifests.referrers, "a", digest(99), [], None, 10)
-    size = len(manifest(1).body)
-    note = {"at": "đây", "n": "1"}
-    assert first == ReferrerRow(str(digest(1)), MEDIA_TYPE, "sbom", size, note)
-    assert second.artifact_type is None
-
-
-async def test_pages_of_referrers_join(database: Database) -> None:
-    await database.write(_refer)
-    seen: list[str] = []
-    while rows := await database.read(
-        manifests.referrers, "a", digest(99), [], seen[-1] if seen else None, 3
-    ):
-        seen += [row.digest for row in rows]
-    assert seen == [str(digest(number)) for number in (1, 2, 3, 4)]
-
-
-async def test_referrers_of_an_unknown_subject_or_repository(database: Database) -> None:
-    await database.write(_refer)
-    assert await database.read(manifests.referrers, "a", digest(7), [], None, 10) == []
-    assert await database.read(manifests.referrers, "c", digest(99), [], None, 10) == []
 
 
 async def _index_if_complete(tx: Transaction, number: int) -> bool:

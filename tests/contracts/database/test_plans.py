@@ -14,11 +14,13 @@ from kho.server.database import (
     grants,
     groups,
     manifests,
+    referrers,
     repositories,
     tags,
     uploads,
 )
-from kho.server.database.engine import Database, Statement, Value
+from kho.server.database.engine import Database, Statement, Transaction, Value
+from kho.server.database.referrers import ReferrerRow
 from kho.server.database.sqlite_connection import connect
 from kho.server.policy.patterns import name_range
 
@@ -75,11 +77,12 @@ STATEMENTS = {
     "manifests.sizes": (manifests._SIZES, "repository_id digests"),
     "manifests.referenced": (manifests._REFERENCED, "repository digest"),
     "manifests.delete": (manifests._UNTAG, "repository_id digest"),
-    "manifests.referrers": (manifests._REFERRERS, "repository subject after limit"),
-    "manifests.referrers of types": (
-        manifests._REFERRERS_OF_TYPES,
+    "referrers.page": (referrers._PAGE, "repository subject after limit"),
+    "referrers.page of types": (
+        referrers._PAGE_OF_TYPES,
         "repository subject after limit artifact_types",
     ),
+    "referrers.page: sizes": (referrers._SIZES, "repository subject after limit"),
     "tags.page": (tags._PAGE, "repository after limit"),
     "tags.digest_of": (tags._LOCK, "repository_id tag"),
     "tags.history": (tags._HISTORY, "repository tag"),
@@ -229,7 +232,7 @@ async def test_pages_are_flat(grown: None, database: Database) -> None:  # noqa:
             for name in (None, "r3", "r9")
         ),
         *(
-            (manifests.referrers, "r1", SUBJECT, [], str(digest(number)), 100)
+            (_referrers, [], str(digest(number)), 100)
             for number in (0, REFERRERS // 2, REFERRERS - 101)
         ),
     ]
@@ -241,5 +244,14 @@ async def test_pages_are_flat(grown: None, database: Database) -> None:  # noqa:
             await database.read(*call)
             times.append(time.perf_counter() - start)
         assert min(times) < 0.02, call
-    rare = await database.read(manifests.referrers, "r1", SUBJECT, ["rare"], None, 100)
+    rare = await database.read(_referrers, ["rare"], None, 100)
     assert len(rare) == REFERRERS // 1000
+
+
+async def _referrers(
+    tx: Transaction, types: list[str], after: str | None, limit: int
+) -> list[ReferrerRow]:
+    found = await referrers.page(
+        tx, "r1", SUBJECT, types, after=after, limit=limit, most_bytes=1_000_000
+    )
+    return found.rows

@@ -5,13 +5,12 @@ from typing import Final
 
 from kho.oci.media_types import OCI_INDEX
 from kho.oci.ranges import next_link, parse_count
-from kho.server.registry import manifests
+from kho.server.registry import referrers
 from kho.server.resources import Resources
 from kho.server.web.request import Request, Response
 
-# Each entry carries annotations of any length: a page is cut by bytes too.
 PAGE: Final = 100
-PAGE_BYTES: Final = 2 * 1024 * 1024
+_TYPE: Final = OCI_INDEX.encode("ascii")
 
 
 async def page(resources: Resources, request: Request) -> Response:
@@ -21,36 +20,26 @@ async def page(resources: Resources, request: Request) -> Response:
     types = [kind for kind in request.query_all("artifactType") if kind]
     limit = max(1, parse_count(request.query("n"), PAGE, PAGE))
     after = request.query("last")
-    name = request.values.name
-    rows = await manifests.referrers(resources, name, digest, types, after=after, limit=limit + 1)
-    entries: list[bytes] = []
-    size = 0
-    for row in rows[:limit]:
-        entry = json.dumps(_descriptor(row), separators=(",", ":")).encode("ascii")
-        size += len(entry)
-        if entries and size > PAGE_BYTES:
-            break
-        entries.append(entry)
+    found = await referrers.page(
+        resources, request.values.name, digest, types, after=after, limit=limit
+    )
     body = b'{"schemaVersion":2,"mediaType":"%s","manifests":[%s]}' % (
-        OCI_INDEX.encode("ascii"),
-        b",".join(entries),
+        _TYPE,
+        ",".join(map(_descriptor, found.rows)).encode("ascii"),
     )
     # No parameters on the type: clients compare the string.
-    headers = [
-        (b"content-type", OCI_INDEX.encode("ascii")),
-        (b"content-length", b"%d" % len(body)),
-    ]
+    headers = [(b"content-type", _TYPE), (b"content-length", b"%d" % len(body))]
     if types:
         headers.append((b"oci-filters-applied", b"artifactType"))
-    if len(rows) > len(entries):
-        last = rows[len(entries) - 1].digest
+    if found.more and found.rows:
         kinds = [("artifactType", kind) for kind in types]
+        last = found.rows[-1].digest
         key, link = next_link(request.path, [*kinds, ("last", last), ("n", limit)])
         headers.append((key.lower().encode("ascii"), link.encode("ascii")))
     return Response(200, headers, body)
 
 
-def _descriptor(row: manifests.ReferrerRow) -> dict[str, object]:
+def _descriptor(row: referrers.ReferrerRow) -> str:
     entry: dict[str, object] = {
         "mediaType": row.media_type,
         "digest": row.digest,
@@ -58,6 +47,7 @@ def _descriptor(row: manifests.ReferrerRow) -> dict[str, object]:
     }
     if row.artifact_type:
         entry["artifactType"] = row.artifact_type
-    if row.annotations:
-        entry["annotations"] = row.annotations
-    return entry
+    text = json.dumps(entry, separators=(",", ":"))
+    if row.annotations in (None, "{}"):
+        return text
+    return f'{text[:-1]},"annotations":{row.annotations}}}'  # which are JSON as they are stored
