@@ -65,10 +65,9 @@ def rate(unit: str, *, goal: float | None = None, drawn: bool = True) -> Figure:
     )
 
 
-def throughput(*, goal: float | None = None) -> Figure:
+def throughput(*, goal: float | None = None, drawn: bool = True) -> Figure:
     """MiB a second, as the main figure."""
-    value = _throughput
-    return Figure("throughput", "MiB/s", "higher", value, goal, drawn=True)
+    return Figure("throughput", "MiB/s", "higher", _throughput, goal, drawn)
 
 
 def seconds(*, goal: float | None = None, limit: float | None = None) -> Figure:
@@ -113,7 +112,6 @@ def growth(*, limit: float) -> Figure:
         "lower",
         lambda sample: (sample.usage.peak_memory - sample.usage.idle_memory) / MIB,
         limit=limit,
-        drawn=True,
     )
 
 

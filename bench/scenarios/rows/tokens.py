@@ -27,7 +27,7 @@ def rows(_settings: Settings) -> tuple[Scenario, ...]:
             GROUP,
             attacks.bad_logins,
             (
-                figures.rate("requests/s"),
+                figures.rate("requests/s", drawn=False),
                 figures.p99(),
                 figures.alone_p99(),
                 figures.slowdown(limit=2),
