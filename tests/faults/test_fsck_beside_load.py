@@ -44,7 +44,7 @@ async def test_nothing_is_found_beside_a_busy_server(victim: Victim) -> None:
             for number in range(CLIENTS)
         ]
         try:
-            for _ in range(rounds(short=3, long=60)):
+            for _ in range(rounds(short=3, long=20)):
                 assert await asyncio.to_thread(fsck, victim) == "", f"FAULTS_SEED={drawn}"
         finally:
             stop.set()
