@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--peers", default=PEERS_BY_DEFAULT, metavar="NAMES", help=f"first is compared: {known}")
     add("--workers", type=int, default=2, metavar="N", help="worker processes of khod and nginx")
     add("--settle", type=float, default=0, metavar="S", help="wait so long for a quiet machine")
-    add("--limit", type=int, default=25, metavar="MIN", help="minutes for the whole run")
+    add("--limit", type=int, default=40, metavar="MIN", help="minutes for the whole run")
     add("--data", type=Path, default=ROOT / ".cache" / "bench", metavar="DIR", help="scratch, disk")
     add("--json", type=Path, metavar="FILE", help="write all figures there as well")
     add("--again", type=Path, metavar="FILE", help="measure nothing, show the figures of --json")

@@ -106,7 +106,8 @@ def _stage(site: Site, drive: Callable[[int], Work]) -> Stage:
     """Some load before the timed part of each round, so that no side starts cold."""
 
     def stage(_number: int) -> Callable[[], Work]:
-        drive(site.settings.warm_up)
+        if site.settings.warm_up:
+            drive(site.settings.warm_up)
         return partial(drive, site.settings.rate_seconds)
 
     return stage

@@ -49,8 +49,8 @@ def plans() -> dict[str, Plan]:
 def test_the_shares_are_those_of_zb() -> None:
     found = plans()
     assert found["zb-pull-mixed"].pulls == {MIB: 8, 10 * MIB: 28, 100 * MIB: 4}
-    assert found["zb-push-mixed"].pushes == {MIB: 4, 10 * MIB: 14, 100 * MIB: 2}
-    assert found["zb-chunk-mixed"].pushes == {MIB: 4, 10 * MIB: 4, 100 * MIB: 4}
+    assert found["zb-push-mixed"].pushes == {MIB: 2, 10 * MIB: 7, 100 * MIB: 1}
+    assert found["zb-chunk-mixed"].pushes == {MIB: 2, 10 * MIB: 2, 100 * MIB: 2}
     for size in ("1m", "10m", "100m"):
         (pushes,), (pulls,) = (
             part.values()

@@ -43,8 +43,8 @@ def _plans(sizes: Sequence[BlobLoad]) -> Iterator[tuple[str, str, Plan]]:
 def _mixes(sizes: Sequence[BlobLoad]) -> Iterator[tuple[str, str, Plan]]:
     shown = ", ".join(f"{share:.0%} {one.label}" for share, one in zip(USUAL, sizes, strict=True))
     yield "pull-mixed", f"pull, {shown}", Plan(pulls=_shares(sizes, USUAL, 40))
-    yield "push-mixed", f"push, monolithic, {shown}", Plan(_shares(sizes, USUAL, 20))
-    plan = Plan(_shares(sizes, EVEN, 12), chunked=True)
+    yield "push-mixed", f"push, monolithic, {shown}", Plan(_shares(sizes, USUAL, 10))
+    plan = Plan(_shares(sizes, EVEN, 6), chunked=True)
     yield "chunk-mixed", "push, chunk streamed, a third each", plan
 
 
