@@ -74,6 +74,33 @@ class Database(Protocol):
         """
         ...
 
+    async def write_lazily(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like `write`, but a power cut may take back what no later `write` has made durable.
+
+        The order of writes is kept. Killed processes lose nothing.
+        """
+        ...
+
+    async def read_settled(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work`, which locks its rows, after every `write_lazily` of them whose caller ended.
+
+        Also when the caller was cancelled, or killed: what it was about to write counts by now,
+        or never will.
+        """
+        ...
+
     async def remove(
         self,
         work: Callable[Concatenate[Transaction, P], Awaitable[T]],

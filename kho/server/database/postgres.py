@@ -145,6 +145,26 @@ class PostgresDatabase:
 
         return await self._persist(once)
 
+    async def write_lazily(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like `write`: to ask for less would be one more round trip."""
+        return await self.write(work, *args, **kwargs)
+
+    async def read_settled(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """A write: the server may be busy with the COMMIT of a worker that is dead already."""
+        return await self.write(work, *args, **kwargs)
+
     async def remove(
         self,
         work: Callable[Concatenate[Transaction, P], Awaitable[T]],

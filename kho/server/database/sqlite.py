@@ -8,6 +8,7 @@ from sqlalchemy import func, select, table
 from kho.oci.errors import Unavailable
 from kho.server.database.engine import Transaction
 from kho.server.database.group_commit import GroupCommit
+from kho.server.database.shortcut import Shortcut
 from kho.server.database.sqlite_connection import SqliteTransaction, connect, sqlite3, translated
 from kho.server.database.statement import Statement
 from kho.server.database.wal_index import find_head
@@ -32,6 +33,7 @@ class SqliteDatabase:
         self._connection.execute(_LOOK).fetchone()
         self._head = find_head(path)
         self._writer = GroupCommit(path)
+        self._shortcut = Shortcut(path)
         self._closed = False
 
     def edition(self) -> bytes | None:
@@ -70,6 +72,33 @@ class SqliteDatabase:
 
         return await self._writer.submit(bound)
 
+    async def write_lazily(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like `write`, without a flush of its own; over when this ends, however it ends."""
+
+        def bound(tx: Transaction) -> Awaitable[T]:
+            return work(tx, *args, **kwargs)
+
+        results: list[T] = []
+        if not self._closed and self._shortcut.take(bound, results):
+            return results[0]
+        return await self._writer.submit(bound, lazy=True)
+
+    async def read_settled(
+        self,
+        work: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """A read: no lazy write outlives its caller, and a killed process writes nothing more."""
+        return await self.read(work, *args, **kwargs)
+
     async def remove(
         self,
         work: Callable[Concatenate[Transaction, P], Awaitable[T]],
@@ -93,6 +122,7 @@ class SqliteDatabase:
         self._closed = True
         self._head = None
         await self._writer.close()
+        self._shortcut.close()
         self._connection.close()
 
 

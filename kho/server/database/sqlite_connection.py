@@ -2,9 +2,10 @@
 
 import os
 import re
+from collections.abc import Awaitable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from kho.oci.errors import InsufficientStorage, Unavailable
 from kho.server.database.errors import ConstraintViolated, UnusableDatabase
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 else:
     from pysqlite3 import dbapi2 as sqlite3
 
+T = TypeVar("T")
+
 __all__ = [
     "SqliteTransaction",
     "connect",
     "create_file",
+    "drive",
     "open_file",
     "require_sound_version",
     "sqlite3",
@@ -163,6 +167,18 @@ class SqliteTransaction:
         """Execute, and count the rows that were affected."""
         compiled = statement.sqlite
         return self._execute(compiled.text, compiled.bind(values)).rowcount
+
+
+def drive(coroutine: Awaitable[T]) -> T:
+    """The result of a coroutine that waits for nothing but its transaction."""
+    steps = coroutine.__await__()
+    try:
+        next(steps)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    steps.close()
+    raise RuntimeError("the work of a transaction may wait for nothing but its transaction")
 
 
 def _quoted(path: str) -> str:

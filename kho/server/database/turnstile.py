@@ -34,9 +34,28 @@ class Turnstile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.leave()
+
+    def enter_at_once(self) -> bool:
+        """Enter without waiting, unless somebody is inside or stands at the gate."""
+        try:
+            fcntl.flock(self._gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+        return True
+
+    def leave(self) -> None:
+        """Let the next one in."""
         fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of both files."""
-        os.close(self._lock)
-        os.close(self._gate)
+        """Let go of both files; safe to call twice."""
+        for descriptor in {self._lock, self._gate} - {-1}:
+            os.close(descriptor)
+        self._lock = self._gate = -1

@@ -81,7 +81,7 @@ async def find(tx: Transaction, id: str, repository: str) -> UploadRow | None:  
 
 
 async def find_settled(tx: Transaction, id: str, repository: str) -> UploadRow | None:  # noqa: A002
-    """The same inside a write: no `advance` whose outcome is unknown can still come after it."""
+    """The same for `read_settled`: no `advance` whose outcome is unknown can come after it."""
     row = await tx.one(_FIND_SETTLED, id=id, repository=repository)
     return None if row is None else UploadRow(*row)
 

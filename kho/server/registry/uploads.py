@@ -79,7 +79,7 @@ async def start(resources: Resources, repository: str, caller: Caller, algorithm
     await repositories.check_creation(resources, repository, caller)
     await open_uploads.check(resources, caller)
     upload_id, actor = str(uuid4()), caller.name
-    await resources.database.write(rows.create, upload_id, repository, actor, algorithm)
+    await resources.database.write_lazily(rows.create, upload_id, repository, actor, algorithm)
     metrics.count("kho_uploads_started_total")
     return UploadRow(upload_id, repository, actor, algorithm, 0, None, 0)
 
@@ -214,8 +214,8 @@ async def cancel(resources: Resources, row: UploadRow) -> None:
 async def _take(resources: Resources, row: UploadRow) -> tuple[UploadRow, BlobWriter]:
     """Become the session's only writer, at what is acknowledged now.
 
-    The row is read again under the storage's lock, in a write: whoever held the lock before has
-    written it, or never will.
+    The row is read again under the storage's lock: whoever held the lock before has written it, or
+    never will, since no write of a row outlives the lock (`write_lazily`).
     """
     deadline = asyncio.get_running_loop().time() + BUSY_SECONDS
     while True:
@@ -231,7 +231,7 @@ async def _take(resources: Resources, row: UploadRow) -> tuple[UploadRow, BlobWr
                 raise Unavailable(message, retry_after=1) from error
             await asyncio.sleep(BUSY_STEP)
         try:
-            fresh = await resources.database.write(rows.find_settled, row.id, row.repository)
+            fresh = await resources.database.read_settled(rows.find_settled, row.id, row.repository)
             if fresh is None:
                 raise _unknown(row.id)
         except BaseException:
@@ -271,7 +271,7 @@ async def _save(resources: Resources, row: UploadRow, checkpoint: Checkpoint) ->
     """Acknowledge a checkpoint; raise BlobUploadUnknown when the session is gone or has moved."""
     if checkpoint.size == row.size:
         return row
-    moved = await resources.database.write(
+    moved = await resources.database.write_lazily(
         rows.advance, row.id, expected=row.size, size=checkpoint.size, state=checkpoint.state
     )
     if not moved:

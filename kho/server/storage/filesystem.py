@@ -65,7 +65,6 @@ class FileWriter:
         self._written = size
         self._started = size
         self._cut = os.fstat(fd).st_size > size
-        self._new = size == 0
         self._flushed = size > 0
         self._hasher = hasher
         self._batch: list[bytes] = []
@@ -125,9 +124,6 @@ class FileWriter:
         if not self._flushed:
             os.fdatasync(self._fd)
             self._flushed = True
-        if self._new:
-            fsync_folder(self._path.parent)
-            self._new = False
         return Checkpoint(self._written, self._hasher.save())
 
     async def checkpoint(self) -> Checkpoint:

@@ -113,6 +113,9 @@ class Interrupted:
         self.after = False
         self.read = database.read
         self.ping = database.ping
+        self.read_settled = database.read_settled
+        self.write_lazily = database.write_lazily
+        self.edition = database.edition
         self.remove = database.remove
         self.close = database.close
         self.dialect = database.dialect

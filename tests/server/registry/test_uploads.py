@@ -1,6 +1,7 @@
 """Upload sessions below HTTP: checkpoints on the way, races of workers, expiry."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -8,10 +9,13 @@ import pytest
 
 from kho.oci.digest import Digest
 from kho.oci.errors import BlobUploadUnknown, Unavailable
+from kho.server.database.sqlite import SqliteDatabase
+from kho.server.database.turnstile import Turnstile
 from kho.server.policy.access import ANYONE, Caller
 from kho.server.registry import blobs, uploads
 from kho.server.registry.uploads import Body, BodyCut
 from kho.server.resources import Resources
+from kho.server.storage.interface import UploadBusy
 from tests.flows.client import pieces
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry
@@ -143,6 +147,37 @@ async def test_a_cancelled_request_lets_go_of_the_session(resources: Resources) 
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await uploads.append(resources, row, body(CONTENT)) == len(CONTENT)
+
+
+async def test_a_session_stays_locked_until_its_row_is_written(resources: Resources) -> None:
+    database, storage = resources.database, resources.storage
+    assert isinstance(database, SqliteDatabase)
+    row = await uploads.start(resources, "a", ME, "sha256")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(text: str) -> None:
+        if text == "COMMIT":
+            begun.set()
+            go_on.wait(5)
+
+    database._writer._connection.set_trace_callback(wait)
+    (path,) = (one[2] for one in database._connection.execute("PRAGMA database_list"))
+    turnstile = Turnstile(path)
+    with turnstile:  # so that the row goes the long way
+        task = asyncio.create_task(uploads.append(resources, row, body(CONTENT)))
+        await asyncio.sleep(0.1)
+    turnstile.close()
+    assert await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    await asyncio.sleep(0.05)
+    with pytest.raises(UploadBusy):
+        await storage.create(row.id, "sha256")
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    row = await uploads.find(resources, "a", row.id, ME)
+    assert row.size == len(CONTENT)
+    await uploads.finish(resources, row, DIGEST, body(), ME)
 
 
 def aged(resources: Resources, hours: float) -> Resources:
