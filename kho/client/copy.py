@@ -59,7 +59,7 @@ class Copier:
         """Copy what `wanted` names, tag or digest; of an index, one platform where it is given."""
         manifest = await self.source.manifest(wanted)
         if platform is not None:
-            manifest = await self.choose(manifest, platform)
+            manifest = await choose(self.source, manifest, platform)
         try:
             await self._graph(manifest, 0)
         except ExceptionGroup as group:  # the first failure ends the others: it alone is told
@@ -67,22 +67,6 @@ class Copier:
         for tag in tags:
             await self.target.take_manifest(manifest, tag)
         return Copied(manifest.digest, manifest.media_type, dict(self._outcomes))
-
-    async def choose(self, manifest: Manifest, platform: Platform) -> Manifest:
-        """The image of an index for a platform; an image itself is what it is."""
-        for _ in range(DEPTH):
-            parsed = _parsed(manifest, self.source)
-            if not parsed.is_index:
-                return manifest
-            offered = platforms(manifest)
-            position = best(platform, [one for one, _ in offered])
-            if position is None:
-                known = ", ".join(sorted({str(one) for one, _ in offered})) or "none"
-                raise PlatformMissing(
-                    f"{self.source.name}: no image for {platform}; there are: {known}"
-                )
-            manifest = await self.source.manifest(str(offered[position][1]))
-        raise Garbled(f"{self.source.name}: indexes in indexes, more than {DEPTH} deep")
 
     async def _graph(self, manifest: Manifest, depth: int) -> None:
         """Everything below a manifest, then itself, then what refers to it."""
@@ -126,6 +110,23 @@ class Copier:
             if isinstance(text, str):
                 manifest = await self.source.manifest(str(parse_digest(text)))
                 await self._graph(manifest, depth + 1)
+
+
+async def choose(source: Source, manifest: Manifest, platform: Platform) -> Manifest:
+    """The image of an index for a platform; an image itself is what it is.
+
+    Raises PlatformMissing.
+    """
+    for _ in range(DEPTH):
+        if not _parsed(manifest, source).is_index:
+            return manifest
+        offered = platforms(manifest)
+        position = best(platform, [one for one, _ in offered])
+        if position is None:
+            known = ", ".join(sorted({str(one) for one, _ in offered})) or "none"
+            raise PlatformMissing(f"{source.name}: no image for {platform}; there are: {known}")
+        manifest = await source.manifest(str(offered[position][1]))
+    raise Garbled(f"{source.name}: indexes in indexes, more than {DEPTH} deep")
 
 
 def _first(group: ExceptionGroup) -> Exception:

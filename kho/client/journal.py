@@ -21,6 +21,12 @@ from kho.oci.digest import Digest
 LIFETIME_SECONDS: Final = 7 * 86_400.0
 
 
+def user_folder() -> Path:
+    """Where this user's entries are."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "kho" / "uploads"
+
+
 class Entry:
     """One upload's entry, which no other process has meanwhile."""
 

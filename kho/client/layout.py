@@ -107,6 +107,14 @@ class Layout:
             if name is not None:
                 yield name
 
+    async def only_name(self) -> str:
+        """The one image that the index names, or its digest; raise where there are more."""
+        entries = self.entries()
+        if len(entries) != 1:
+            names = ", ".join(sorted(filter(None, map(_name, entries)))) or "none"
+            raise ContentMissing(f"{self.name}: which image? Write {self.name}:NAME of: {names}")
+        return _name(entries[0]) or str(_digest(entries[0]))
+
     # Target
 
     async def has_manifest(self, digest: Digest) -> bool:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from kho.client.journal import Journal
 from kho.client.progress import Outcome, Progress
-from kho.client.store import Source
+from kho.client.store import ContentMissing, Source
 from kho.client.upload import ChunkLimit, Upload
 from kho.oci.digest import Digest
 from kho.oci.manifest import Descriptor
+from kho.oci.reference import LATEST
 from kho.remote import blobs, manifests, uploads
 from kho.remote.blobs import Stream
-from kho.remote.manifests import Manifest
+from kho.remote.manifests import Found, Manifest
 from kho.remote.referrers import Referrer, referrers
 from kho.remote.registry import Registry
 from kho.remote.tags import tags
@@ -36,6 +37,13 @@ class RegistryStore:
         """By tag or digest."""
         return await manifests.get(self.registry, self.repository, target)
 
+    async def find(self, target: str) -> Found:
+        """What is there by tag or digest, without its content; raise ContentMissing."""
+        found = await manifests.find(self.registry, self.repository, target)
+        if found is None:
+            raise ContentMissing(f"{self.name} has no {target}, or not for this login")
+        return found
+
     def blob(self, content: Descriptor, start: int) -> AbstractAsyncContextManager[Stream]:
         """By Range, where it does not begin at 0."""
         return blobs.open_at(self.registry, self.repository, content.digest, start)
@@ -43,6 +51,10 @@ class RegistryStore:
     async def referrers(self, digest: Digest) -> list[Referrer]:
         """From the API, or the fallback tag."""
         return await referrers(self.registry, self.repository, digest)
+
+    async def only_name(self) -> str:
+        """What is meant without a name."""
+        return LATEST
 
     def tags(self) -> AsyncIterator[str]:
         """In the registry's order."""

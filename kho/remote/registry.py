@@ -21,7 +21,7 @@ from kho.oci.scope import Scope, parse_scopes
 from kho.remote import auth
 from kho.remote.auth import Asking, Token, TokenAnswer, Tokens
 from kho.remote.credentials import Credential, Kind, Lookup, anonymous
-from kho.remote.errors import Garbled, LoginNeeded, RemoteError, Unreachable
+from kho.remote.errors import Garbled, LoginNeeded, Unreachable
 from kho.remote.hosts import Access, Host
 from kho.remote.transport import Answer, Request, Transport, same_origin
 
@@ -150,8 +150,13 @@ class Registry:
                 await stack.aclose()
                 second = await self._authorized(request, wider, who)
                 if second.headers == first.headers:
-                    raise await self._refusal(request)
-                answer = await stack.enter_async_context(self._transport.send(self.host, second))
+                    raise self._refusal(request, who)
+                try:
+                    answer = await stack.enter_async_context(
+                        self._transport.send(self.host, second)
+                    )
+                except LoginNeeded as error:
+                    raise self._refusal(request, who) from error
             yield answer
 
     async def _who(self, repository: str | None) -> Credential | None:
@@ -161,10 +166,13 @@ class Registry:
                 self._known[repository] = await self._lookup(self.name, repository)
             return self._known[repository]
 
-    async def _refusal(self, request: Request) -> RemoteError:
-        return LoginNeeded(
-            request.step, _UNAUTHORIZED, ("UNAUTHORIZED",), f"log in with: kho login {self.name}"
-        )
+    def _refusal(self, request: Request, who: Credential | None) -> LoginNeeded:
+        """In words that help: registries say little, and nothing to a HEAD."""
+        told = f"not for anonymous requests: log in to {self.name}"
+        if who is not None:
+            name = f" of {who.username}" if who.username else ""
+            told = f"not for the login{name} at {self.name}, or not there"
+        return LoginNeeded(request.step, _UNAUTHORIZED, ("UNAUTHORIZED",), told)
 
     async def _renew(
         self, answer: Answer, scopes: Sequence[Scope], who: Credential | None

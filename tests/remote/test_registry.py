@@ -108,7 +108,7 @@ async def test_basic_as_ecr_has_it() -> None:
         async with registry(server) as reg:
             assert (await manifests.get(reg, "team/app", "v1")).content == BODY
         async with registry(server, lookup=anonymous) as reg:
-            with pytest.raises(LoginNeeded, match=r"kho login reg\.example"):
+            with pytest.raises(LoginNeeded, match=r"log in to reg\.example"):
                 await manifests.get(reg, "team/app", "v1")
 
 

@@ -1,0 +1,1 @@
+"""One command of `kho` to a file, loaded when it is called."""

@@ -1,0 +1,60 @@
+"""`kho copy SRC DST`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kho.cli import shown
+from kho.cli.wire import wired
+
+if TYPE_CHECKING:
+    from kho.cli.wire import Wire
+
+
+@click.command("copy")
+@click.argument("source")
+@click.argument("destination")
+@click.option("--platform", metavar="OS/ARCH", help="One image of an index; without, all of it.")
+@click.option(
+    "--referrers", is_flag=True, help="Signatures, SBOMs and what else refers to it, too."
+)
+@click.option("--jobs", default=4, type=click.IntRange(1, 64), help="Layers at a time  [4].")
+@click.option("-q", "--quiet", is_flag=True, help="Print the digest alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@wired
+async def command(
+    wire: "Wire",
+    source: str,
+    destination: str,
+    platform: str | None,
+    jobs: int,
+    *,
+    referrers: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Copy an image, with all its platforms; what is there already is not sent.
+
+    A place is a reference (ghcr.io/team/app:1), or a folder in image-layout form
+    (oci:folder:name).
+    """
+    from kho.client.copy import Copier  # noqa: PLC0415
+    from kho.client.journal import Journal, user_folder  # noqa: PLC0415
+    from kho.client.places import open_place  # noqa: PLC0415
+    from kho.client.progress import SILENT  # noqa: PLC0415
+    from kho.oci.platform import Platform  # noqa: PLC0415
+
+    wanted = None if platform is None else Platform.parse(platform)
+    origin = open_place(source, wire.registry)
+    aim = open_place(destination, wire.registry, Journal(user_folder()))
+    told = SILENT if quiet or as_json else shown.Lines()
+    copier = Copier(origin.store, aim.store, referrers=referrers, parallel=jobs, told=told)
+    target = origin.target or await origin.store.only_name()
+    copied = await copier.copy(target, [aim.tag] if aim.tag else [], wanted)
+    if as_json:
+        blobs = {str(digest): outcome.value for digest, outcome in copied.outcomes.items()}
+        shown.as_json(
+            {"digest": str(copied.digest), "mediaType": copied.media_type, "blobs": blobs}
+        )
+        return
+    click.echo(copied.digest)

@@ -1,0 +1,48 @@
+"""How a command ends: its exit code, and one line that says what is wrong."""
+
+from typing import Final, NoReturn
+
+import click
+
+FAILED: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+NOT_ALLOWED: Final = 4
+UNREACHABLE: Final = 5
+WRONG_CONTENT: Final = 6
+INTERRUPTED: Final = 130
+
+
+def fail(text: str, code: int = FAILED) -> NoReturn:
+    """End with a line on standard error."""
+    click.echo(f"kho: {text}", err=True)
+    raise SystemExit(code)
+
+
+def fail_by(error: Exception) -> NoReturn:
+    """End as an error deserves; raise it again if it is none of ours."""
+    code = _code(error)
+    if code is None:
+        raise error
+    fail(" ".join(str(error).split()), code)
+
+
+def _code(error: Exception) -> int | None:
+    from kho.client.copy import PlatformMissing  # noqa: PLC0415
+    from kho.client.credential_file import CredentialFileBroken  # noqa: PLC0415
+    from kho.client.credential_helper import HelperFailed  # noqa: PLC0415
+    from kho.client.layout import LayoutBroken  # noqa: PLC0415
+    from kho.client.store import ContentMissing  # noqa: PLC0415
+    from kho.oci.platform import PlatformInvalid  # noqa: PLC0415
+    from kho.oci.reference import ReferenceInvalid  # noqa: PLC0415
+    from kho.remote import errors  # noqa: PLC0415
+
+    kinds: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
+        ((ReferenceInvalid, PlatformInvalid), USAGE),
+        ((errors.NotFound, ContentMissing, PlatformMissing), NOT_FOUND),
+        ((errors.LoginNeeded, errors.Forbidden, errors.CredentialsHeld), NOT_ALLOWED),
+        ((errors.Unreachable, errors.TooBusy, errors.UntrustedServer), UNREACHABLE),
+        ((errors.ContentMismatch,), WRONG_CONTENT),
+        ((errors.RemoteError, CredentialFileBroken, HelperFailed, LayoutBroken, OSError), FAILED),
+    )
+    return next((code for classes, code in kinds if isinstance(error, classes)), None)

@@ -1,0 +1,102 @@
+"""What commands that speak to registries share: their options, connections, logins, and the end."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kho.cli import exits
+
+if TYPE_CHECKING:
+    from kho.client.credentials import Keychain
+    from kho.remote.registry import Registry
+    from kho.remote.transport import Transport
+
+Command = Callable[..., Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Connections of one run: registries by name, over one transport, with the user's logins."""
+
+    transport: "Transport"
+    keychain: "Keychain"
+    plain_http: bool
+    insecure: bool
+    ca_files: tuple[Path, ...]
+    auth_hosts: frozenset[str]
+
+    def registry(self, name: str) -> "Registry":
+        """A registry, asked with the user's login."""
+        from kho.remote.hosts import Access  # noqa: PLC0415
+        from kho.remote.registry import Registry  # noqa: PLC0415
+
+        access = Access(self.plain_http, self.insecure, self.ca_files, self.auth_hosts)
+        return Registry(name, access=access, lookup=self.keychain.find, transport=self.transport)
+
+
+def wired(function: Command) -> Callable[..., None]:
+    """Make a coroutine function, whose first argument is a Wire, the body of a command."""
+
+    @click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS.")
+    @click.option("--insecure", is_flag=True, help="Take any certificate.")
+    @click.option(
+        "--ca-file",
+        "ca_files",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Trust this CA as well (PEM).",
+    )
+    @click.option(
+        "--auth-host",
+        "auth_hosts",
+        multiple=True,
+        metavar="HOST",
+        help="A token server of another domain that may get the password.",
+    )
+    @click.option("--debug", is_flag=True, help="Tell each request on standard error.")
+    @wraps(function)
+    def command(
+        *,
+        plain_http: bool,
+        insecure: bool,
+        ca_files: tuple[Path, ...],
+        auth_hosts: tuple[str, ...],
+        debug: bool,
+        **arguments: object,
+    ) -> None:
+        if debug:
+            logging.basicConfig(stream=sys.stderr, format="%(message)s")
+            logging.getLogger("kho").setLevel(logging.DEBUG)
+
+        async def run() -> None:
+            from kho.client.credentials import Keychain  # noqa: PLC0415
+            from kho.remote.transport import Transport  # noqa: PLC0415
+
+            async with AsyncExitStack() as stack:
+                transport = await stack.enter_async_context(Transport())
+                wire = Wire(
+                    transport,
+                    Keychain.of_user(),
+                    plain_http,
+                    insecure,
+                    ca_files,
+                    frozenset(host.lower() for host in auth_hosts),
+                )
+                await function(wire, **arguments)
+
+        try:
+            asyncio.run(run())
+        except KeyboardInterrupt:
+            exits.fail("interrupted", exits.INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - what is not ours is raised again
+            exits.fail_by(error)
+
+    return command
