@@ -45,7 +45,7 @@ def main() -> int:
     if (kind := filesystem_of(said.folder)) in MEMORY_FILESYSTEMS:
         return _refuse(f"{said.folder} is on {kind}: give a folder on a disk by --data")
     try:
-        contestants = _contestants(said)
+        contestants = contestants_of(said)
     except ProgramMissingError as missing:
         return _refuse(str(missing))
     _say(f"measuring {len(chosen)} scenarios: {', '.join(each.peer.title for each in contestants)}")
@@ -65,7 +65,8 @@ def _finish(report: Report, said: Options) -> int:
     return 0
 
 
-def _contestants(said: Options) -> tuple[Contestant, ...]:
+def contestants_of(said: Options) -> tuple[Contestant, ...]:
+    """Who can be run here; the limit may be missing, ProgramMissingError names another."""
     found = []
     for wanted in said.peers:
         try:

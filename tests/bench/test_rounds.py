@@ -1,7 +1,14 @@
 """Who goes first, what is chosen, what is read from /proc."""
 
+import os
+from dataclasses import replace
+
+import pytest
+
+from bench.__main__ import contestants_of
 from bench.options import parse
 from bench.processes import Stat, parse_stat
+from bench.programs import ROOT_USER, ProgramMissingError, lacking
 from bench.rounds import order
 from bench.wire import path_of
 
@@ -18,6 +25,20 @@ def test_scenarios_are_chosen_by_pattern() -> None:
     assert options.wanted("tags")
     assert not options.wanted("pull-1k")
     assert parse([]).wanted("anything")
+
+
+def test_the_limit_may_be_missing_and_nobody_else() -> None:
+    options = parse([])
+    khod, nginx = options.peers[0], replace(options.peers[2], program="no-such-program")
+    (found,) = contestants_of(replace(options, peers=(khod, nginx)))
+    assert found.peer is khod
+    with pytest.raises(ProgramMissingError, match="no-such-program"):
+        contestants_of(replace(options, peers=(khod, replace(nginx, limit=False))))
+
+
+def test_what_a_scenario_needs_is_looked_for() -> None:
+    assert lacking(["sh", "no-such-program"]) == ("no-such-program",)
+    assert bool(lacking([ROOT_USER])) == bool(os.geteuid())
 
 
 def test_a_process_name_may_hold_brackets_and_spaces() -> None:
