@@ -1,6 +1,5 @@
 """Globs of repositories, beside a matcher that tries everything, and as ranges for SQL."""
 
-import re
 from functools import cache
 
 from kho.server.policy.patterns import compiled, covering, matches, name_range, quick, sort_key
@@ -35,9 +34,23 @@ def check(data: bytes) -> None:
 
 
 def like(text: str, key: str) -> bool:
-    """What SQL's LIKE says."""
-    parts = ({"%": ".*", "_": "."}.get(one, re.escape(one)) for one in text)
-    return re.fullmatch("".join(parts), key, re.DOTALL) is not None
+    """What SQL's LIKE says: the last `%` takes one more when what follows does not fit."""
+    place = start = taken = 0
+    star = -1
+    while start < len(key):
+        wanted = text[place : place + 1]
+        if wanted == "%":
+            star, taken = place, start
+            place += 1
+        elif wanted in {"_", key[start]}:
+            place += 1
+            start += 1
+        elif star < 0:
+            return False
+        else:
+            taken += 1
+            place, start = star + 1, taken
+    return not text[place:].strip("%")
 
 
 def slow(pattern: str, name: str) -> bool:
