@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Integer, Text, bindparam, exists, select, update
+from sqlalchemy import Integer, Text, bindparam, case, exists, false, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.server.database import revisions
@@ -48,11 +48,19 @@ _BETWEEN: Final = (
     .limit(bindparam("limit", type_=Integer()))
 )
 _PAGE_BETWEEN: Final = Statement(_BETWEEN)
-# LIKE looks at the index alone and is twenty times as quick as an expression: it goes first.
+# LIKE goes first: it is twenty times as quick as an expression, and looks at the index alone. In a
+# CASE, so that PostgreSQL does not take its guess how rare that is for a reason to sort them all.
 _PAGE_MATCHING: Final = Statement(
-    _BETWEEN.where(_table.sort_key.like(bindparam("like", type_=Text())))
-    .where(_table.sort_key.not_like(bindparam("unlike", type_=Text())))
-    .where(_table.name.regexp_match(bindparam("expression", type_=Text())))
+    _BETWEEN.where(
+        case(
+            (
+                _table.sort_key.like(bindparam("like", type_=Text()))
+                & _table.sort_key.not_like(bindparam("unlike", type_=Text())),
+                _table.name.regexp_match(bindparam("expression", type_=Text())),
+            ),
+            else_=false(),
+        )
+    )
 )
 _PAGE_NAMED: Final = Statement(
     select(_table.name)

@@ -220,6 +220,14 @@ async def test_every_statement_uses_an_index(explain: Explain) -> None:
         assert whole is None, f"{name}:\n{plan}"
 
 
+async def test_a_glob_is_walked_in_order(explain: Explain) -> None:
+    """Not found as a whole and sorted, whatever the database guesses how rare its names are."""
+    values: dict[str, Value] = {"like": "%!%77%", "unlike": "", "expression": "^.*/.*77.*$"}
+    span: dict[str, Value] = {"low": "", "high": "\x7f", "limit": 100}
+    plan = await explain(repositories._PAGE_MATCHING, values | span)
+    assert not re.search("Sort|B-TREE|Seq Scan|^SCAN", plan, re.MULTILINE), plan
+
+
 async def test_pages_are_flat(grown: None, database: Database) -> None:  # noqa: ARG001
     """The first, middle and last page of each list cost the same: a few milliseconds."""
     calls: list[tuple[Any, ...]] = [
