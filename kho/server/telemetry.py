@@ -99,7 +99,7 @@ def log_access(
         f'{{"time":"{_now()}","level":"info","event":"request",'
         f'"method":{_string(scope["method"][:32])},'
         f'"path":{_string(scope["path"].partition("?")[0][:FIELD_CHARACTERS])},'
-        f'"route":"{route}","status":{status},"seconds":{round(seconds, 6)},'
+        f'"route":"{route}","status":{status},"seconds":{seconds:.6f},'
         f'"received":{received},"sent":{sent},'
         f'"remote":{_string(remote or (client[0] if client else ""))},'
         f'"user_agent":{_string(agent[:FIELD_CHARACTERS].decode("latin-1"))},'

@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG: Final = 1
 class App(Protocol):
     """An ASGI application."""
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:  # noqa: ANN401
         """Serve one scope."""
 
 
@@ -124,16 +124,15 @@ def _leave_with(parent: int) -> None:
 def _told(app: App, started: Callable[[], None]) -> App:
     """The application, which says when its lifespan has started."""
 
-    async def observed(scope: Message, receive: Receive, send: Send) -> None:
+    def observed(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
+            return app(scope, receive, send)  # not one coroutine more around each request
 
         async def told(message: Message) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 started()
 
-        await app(scope, receive, told)
+        return app(scope, receive, told)
 
     return observed

@@ -25,10 +25,10 @@ from kho.server.jobs import runner
 from kho.server.registry.uploads import BodyCut
 from kho.server.resources import Resources, open_resources
 from kho.server.web import auth, errors
-from kho.server.web.converters import convert
 from kho.server.web.middleware import Observation
+from kho.server.web.places import methods_of, values_of
 from kho.server.web.request import BlobResponse, Receive, Request, Response, Scope, Send
-from kho.server.web.routes import TABLE, Route, match
+from kho.server.web.routes import Route
 from kho.server.web.streaming import ClientGone, send_answer, send_response
 
 # After a refusal this much of an unread body is taken, so that a client that writes before it
@@ -49,14 +49,14 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatch by the kind of scope."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
+        if scope["type"] == "http":
             observation = Observation(scope)
             try:
                 await self._serve(scope, receive, observation.wrap_send(send), observation)
             finally:
                 observation.finish()
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
 
     async def _serve(
         self, scope: Scope, receive: Receive, send: Send, observation: Observation
@@ -91,16 +91,14 @@ class App:
             await send_response(send, errors.render(error), head=head)
 
     async def _handle(self, request: Request, observation: Observation) -> Response | BlobResponse:
-        found = match(request.path)
-        if found is None:
+        methods = methods_of(request.path)
+        if methods is None:
             raise RouteUnknown("no such path in this registry", detail={"path": request.path[:256]})
-        template, parts = found
-        methods = TABLE[template]
         route = methods.get(request.method)
         if route is None:
             raise _not_allowed(methods)
         observation.route = route.name
-        request.values = convert(parts)
+        request.values = values_of(request.path)
         assert self.resources is not None
         try:
             await auth.admit(self.resources, request, route.action, observation.request_id)

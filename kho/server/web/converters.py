@@ -16,16 +16,12 @@ _UPLOAD_ID: Final = re.compile(
 
 def convert(parts: dict[str, str]) -> Values:
     """Parse every part that the template has; the name first."""
-    values = Values()
-    if "name" in parts:
-        values.name = parse_name(parts["name"])
-    if "digest" in parts:
-        values.digest = parse_digest(parts["digest"])
-    if "reference" in parts:
-        values.reference = parse_reference(parts["reference"])
-    if "upload" in parts:
-        values.upload_id = _upload_id(parts["upload"])
-    return values
+    return Values(
+        name=parse_name(parts["name"]) if "name" in parts else "",
+        digest=parse_digest(parts["digest"]) if "digest" in parts else None,
+        reference=parse_reference(parts["reference"]) if "reference" in parts else "",
+        upload_id=_upload_id(parts["upload"]) if "upload" in parts else "",
+    )
 
 
 def _upload_id(text: str) -> str:

@@ -1,6 +1,7 @@
 """Around every request: its id, its line in the log, its place in the metrics (pure ASGI)."""
 
 import time
+from collections.abc import Awaitable
 from typing import Final
 
 from kho.server import metrics, telemetry
@@ -41,13 +42,13 @@ class Observation:
         """Count what goes out; add the headers that every answer has."""
         identity = (b"x-request-id", self.request_id.encode("ascii"))
 
-        async def observed(message: Message) -> None:
+        def observed(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 self.status = message["status"]
                 message["headers"] = [*message["headers"], API_VERSION, identity]
             else:
                 self.sent += len(message.get("body", b""))
-            await send(message)
+            return send(message)
 
         return observed
 

@@ -22,6 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 QUERY_FIELDS: Final = 256
+_UNKNOWN: Final = Caller(NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class BlobResponse:
     stop: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Values:
     """What the URL says, parsed."""
 
@@ -52,6 +53,9 @@ class Values:
     digest: Digest | None = None
     reference: Digest | str = ""
     upload_id: str = ""
+
+
+NO_VALUES: Final = Values()
 
 
 class Request:
@@ -72,8 +76,8 @@ class Request:
         self.scope = scope
         self.inflow = inflow.Inflow(receive)
         self.config = config
-        self.caller = Caller(NOBODY)  # until auth.admit has found out
-        self.values = Values()
+        self.caller = _UNKNOWN  # until auth.admit has found out
+        self.values = NO_VALUES
         self.body_done = False
         self._headers: Headers = scope["headers"]
         self._query: dict[str, list[str]] | None = None

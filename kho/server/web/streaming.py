@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from kho.server.config import Config
-from kho.server.web.request import BlobResponse, Receive, Response, Send
+from kho.server.web.request import BlobResponse, Message, Receive, Response, Send
 from kho.server.web.watchdog import Watchdog
 
 # A short body goes out in one piece, which needs no watching.
@@ -35,15 +35,13 @@ async def send_answer(
 
 async def send_response(send: Send, response: Response, *, head: bool) -> None:
     """Send a short answer that is in memory."""
-    await _send_start(send, response)
+    await send(_start(response))
     body = b"" if head else response.body
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _send_start(send: Send, response: Response) -> None:
-    await send(
-        {"type": "http.response.start", "status": response.status, "headers": response.headers}
-    )
+def _start(response: Response) -> Message:
+    return {"type": "http.response.start", "status": response.status, "headers": response.headers}
 
 
 async def _slices(body: bytes) -> AsyncIterator[bytes]:
@@ -97,7 +95,7 @@ async def _send_pieces(
         async for piece in pieces:
             before = clock()
             if not sent:  # not sooner: a disk that cannot be read is told as such
-                await _send_start(send, start)
+                await send(_start(start))
             await watchdog.wait(
                 send({"type": "http.response.body", "body": piece, "more_body": True})
             )

@@ -79,6 +79,18 @@ async def refresh(resources: Resources) -> None:
         resources.memory.forget()
 
 
+def settled(resources: Resources) -> bool | None:
+    """What `is_open` would say, as far as that is known without asking; None when it is not.
+
+    True or False says also that `refresh` has nothing to do.
+    """
+    clock = resources.memory.keep(_Freshness)
+    now = time.monotonic()
+    if now < clock.until and now < clock.seen + STALE_SECONDS:
+        return resources.memory.drawer(_Rights).open
+    return None
+
+
 def configured(config: Config) -> bool:
     """Whether a setting says who may come in."""
     return bool(config.auth.htpasswd or config.ldap.url or config.oidc.issuer or config.token.realm)

@@ -1,6 +1,7 @@
 """Headers and bodies that the answers of the distribution API share."""
 
 import json
+from functools import lru_cache
 
 from kho.oci.digest import Digest
 from kho.server.web.request import Headers, Response
@@ -24,15 +25,18 @@ def empty_answer(status: int, *more: tuple[str, str]) -> Response:
     return Response(status, headers)
 
 
-def content_headers(media_type: str, length: int, digest: Digest | str) -> Headers:
+@lru_cache(maxsize=4096)
+def content_headers(
+    media_type: str, length: int, digest: Digest | str
+) -> tuple[tuple[bytes, bytes], ...]:
     """What every answer with content says of it."""
     name = str(digest).encode("ascii")
-    return [
+    return (
         (b"content-type", media_type.encode("ascii")),
         (b"content-length", b"%d" % length),
         (b"docker-content-digest", name),
         (b"etag", b'"' + name + b'"'),
-    ]
+    )
 
 
 def etag_matches(header: str | None, digest: Digest | str) -> bool:

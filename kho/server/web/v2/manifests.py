@@ -14,7 +14,8 @@ async def get(resources: Resources, request: Request) -> Response:
     row = await manifests.find(resources, request.values.name, request.values.reference)
     if etag_matches(request.header(b"if-none-match"), row.digest):
         return not_modified(row.digest)
-    return Response(200, content_headers(row.media_type, len(row.body), row.digest), row.body)
+    headers = content_headers(row.media_type, len(row.body), row.digest)
+    return Response(200, [*headers], row.body)
 
 
 async def put(resources: Resources, request: Request) -> Response:
