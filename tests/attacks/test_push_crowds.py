@@ -74,7 +74,9 @@ async def tokens(victim: Victim) -> list[float]:
 
 @pytest.mark.timeout(0 if LONG else 120)
 async def test_C8_one_repository_is_no_bottleneck(khod: Victim) -> None:
-    one, many, took = [], [], []
+    one: list[int] = []
+    many: list[int] = []
+    took: list[float] = []
     for _ in range(TRIES):
         for _ in range(ROUNDS):
             for counts, repositories in ((one, 1), (many, PUSHERS)):

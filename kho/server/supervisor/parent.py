@@ -35,6 +35,7 @@ LONGEST_PAUSE: Final = 5.0
 # For one that had started: what killed it (a lack of memory, say) may be over.
 PAUSE_OF_STARTED: Final = 1.0
 SILENT_SECONDS: Final = 5
+UNSENT_BYTES: Final = 256 * 1024
 POLL_SECONDS: Final = 0.05
 # Whatever a reload leaves behind may finish: nothing else waits for it.
 ROLL_DRAIN_SECONDS: Final = 3600.0
@@ -147,6 +148,8 @@ class Supervisor(MPServer):
             if listener.family != socket.AF_UNIX:
                 patience = int(config.http.idle_seconds * 1000)
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+                # Who does not read shall not fill the kernel's memory for all connections.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
                 # Whoever connects and says nothing costs no descriptor.
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENT_SECONDS)
             listener.listen(config.http.backlog)
