@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kho.oci.errors import Unavailable
 from kho.server.database import group_commit, shortcut, uploads
 from kho.server.database.engine import Transaction
 from kho.server.database.open import migrate, open_database
@@ -104,17 +105,22 @@ async def test_who_is_cancelled_during_the_commit_waits_for_it(
     assert await session(database, "x")
 
 
-async def test_patience_does_not_end_during_the_commit(
-    database: SqliteDatabase, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(group_commit, "PATIENCE_SECONDS", 0.05)
-    slow = Slow(database)
-    task = await begun(database, path, slow)
-    await asyncio.sleep(0.1)
-    assert not task.done()
-    slow.go_on.set()
-    await task
-    assert await session(database, "x")
+async def nothing(_tx: Transaction) -> None:
+    """A work."""
+
+
+async def test_patience_with_lazy_work_ends_only_before_it_begins() -> None:
+    loop = asyncio.get_running_loop()
+    waiting, running = (
+        group_commit._Handed(nothing, loop.create_future(), makes_room=False, lazy=True)
+        for _ in range(2)
+    )
+    assert running.claim()
+    for handed in (waiting, running):
+        handed.give_up()
+    assert isinstance(waiting.future.exception(), Unavailable)
+    assert not waiting.claim(), "the thread will not run it"
+    assert not running.future.done()
 
 
 async def test_who_is_cancelled_before_the_transaction_takes_it_back(
