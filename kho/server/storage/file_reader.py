@@ -11,7 +11,11 @@ from kho.oci.hashing import Hasher, new_hasher
 from kho.server.storage.files import as_registry_error
 from kho.server.storage.quarantine import Identity, Shelf, identity_of
 
-CHUNK: Final = 128 * 1024
+# A piece costs two changes of thread besides its bytes, whatever its size: so it is large for a few
+# readers, who cost a tenth less by it. Each has several on their way: so it is small for many.
+LARGEST: Final = 256 * 1024
+SMALLEST: Final = 64 * 1024
+TOGETHER: Final = 1536 * 1024
 # Between two of these a hash that is under way can be given up.
 STRIDE: Final = 32 * 1024 * 1024
 _PIECE: Final = 256 * 1024  # stays in the processor's cache
@@ -27,6 +31,7 @@ class FileReader:
         self._fd = fd
         self._size = status.st_size
         self._identity = identity_of(status)
+        self._reading = False
 
     @property
     def size(self) -> int:
@@ -59,10 +64,16 @@ class FileReader:
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Read from the page cache inline, from the disk in a thread."""
         offset = start
-        # One for all pieces: each of its own cost more than the copy out of it.
-        buffer = memoryview(bytearray(min(CHUNK, stop - start)))
+        if not self._reading:
+            self._reading = True
+            self._shelf.readers += 1
+        # One for many pieces: each of its own cost more than the copy out of it.
+        buffer = memoryview(b"")
         while offset < stop:
-            length = min(CHUNK, stop - offset)
+            size = _piece_size(self._shelf.readers)
+            length = min(size, stop - offset)
+            if not length <= len(buffer) <= size:
+                buffer = memoryview(bytearray(length))
             piece = self._cached(buffer[:length], offset)
             if piece is None:
                 piece = await self._shelf.threads.run(os.pread, self._fd, length, offset)
@@ -109,3 +120,12 @@ class FileReader:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._shelf.readers -= self._reading
+
+
+def _piece_size(readers: int) -> int:
+    """Halved until one piece of each reader comes to little."""
+    size = LARGEST
+    while size > SMALLEST and size * readers > TOGETHER:
+        size //= 2
+    return size

@@ -71,7 +71,7 @@ class BlobReader(Protocol):
         """Length of the whole blob in bytes."""
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` to `stop` (exclusive) in pieces of at most 128 KiB.
+        """The bytes from `start` to `stop` (exclusive) in pieces of at most 256 KiB.
 
         Raises Unavailable when bytes are missing or unreadable: never ends short.
         """

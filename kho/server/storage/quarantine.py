@@ -73,13 +73,14 @@ def held_folder(path: Path) -> Iterator[int]:
                 return
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shelf:
-    """What the readers of one folder of blobs share."""
+    """What the readers of one folder of blobs share; `readers` are those that read just now."""
 
     threads: Threads
     root: Path
     verified: Verified
+    readers: int = 0
 
     def set_aside(self, path: Path, fd: int) -> bool:
         """Move the file into quarantine, if it is still the one that `fd` has open.

@@ -13,7 +13,7 @@ from kho.server.storage.memory import MemoryStorage
 from tests.contracts.storage.acts import LARGE, fetch, new_id, opened, push, read, write
 from tests.contracts.storage.places import Place
 
-PIECE = 128 * 1024
+PIECE = 256 * 1024
 
 
 @pytest.mark.parametrize("content", [b"", b"x", LARGE, bytes(1024 * 1024)], ids=len)

@@ -16,7 +16,7 @@ from kho.oci.digest import Digest
 from kho.oci.errors import InsufficientStorage, Unavailable
 from kho.server.storage.files import as_registry_error
 from kho.server.storage.filesystem import FilesystemStorage
-from kho.server.storage.interface import UploadMissing
+from kho.server.storage.interface import BlobReader, UploadMissing
 from kho.server.storage.quarantine import held_folder
 from tests.contracts.storage.acts import LARGE, fetch, new_id, opened, pause, push, read, write
 
@@ -105,6 +105,25 @@ async def test_a_file_cut_under_an_open_reader_is_an_error_not_an_end(
         taken.extend([piece async for piece in pieces])
     assert taken == [LARGE[: len(taken[0])]]
     reader.close()
+
+
+async def test_the_more_read_at_once_the_smaller_their_pieces(store: FilesystemStorage) -> None:
+    digest = await push(store, LARGE)
+
+    async def first_piece() -> int:
+        reader = await opened(store, digest, len(LARGE))
+        readers.append(reader)
+        return len(await anext(reader.chunks(0, len(LARGE))))
+
+    readers: list[BlobReader] = []
+    sizes = [await first_piece() for _ in range(100)]
+    assert (sizes[0], sizes[-1]) == (256 * 1024, 64 * 1024)
+    assert sizes == sorted(sizes, reverse=True)
+    for reader in readers:
+        reader.close()
+        reader.close()
+    assert await first_piece() == sizes[0]
+    readers[-1].close()
 
 
 async def test_a_blob_that_is_not_in_memory_is_read_from_the_disk(
