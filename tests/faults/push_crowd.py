@@ -1,6 +1,6 @@
 """A crowd of pushers, in a process of its own: small images for so many seconds; prints how many.
 
-python -m tests.attacks.push_crowd PORT PUSHERS REPOSITORIES SECONDS
+python -m tests.faults.push_crowd PORT PUSHERS REPOSITORIES SECONDS
 """
 
 import asyncio

@@ -41,7 +41,7 @@ async def pushed(victim: Victim, repositories: int) -> tuple[int, list[float]]:
     crowd = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.attacks.push_crowd",
+        "tests.faults.push_crowd",
         *words,
         cwd=REPOSITORY,
         stdout=asyncio.subprocess.PIPE,
