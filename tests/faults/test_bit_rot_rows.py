@@ -30,6 +30,11 @@ DAMAGES: Final[dict[str, Callable[[bytes], bytes]]] = {
 Spoil = Callable[[dict[str, bytes]], None]
 
 
+def batched(lines: list[str], size: int = 50) -> list[list[str]]:
+    """So many that they fit into an argument."""
+    return [lines[start : start + size] for start in range(0, len(lines), size)]
+
+
 @pytest.fixture
 async def victim(new_victim: VictimMaker) -> Victim:
     """Several workers, each of which remembers what it has hashed."""
@@ -61,7 +66,8 @@ def spoil(victim: Victim, database: str, request: pytest.FixtureRequest) -> Spoi
         assert isinstance(server, PostgresServer)
         update = "UPDATE manifests SET body = '\\x%s' WHERE digest = '%s'"
         lines = [update % (body.hex(), digest) for digest, body in bodies.items()]
-        server.sql("; ".join(lines), database=victim_name())
+        for some in batched(lines):
+            server.sql("; ".join(some), database=victim_name())
 
     return in_file if database == "sqlite" else in_server
 
