@@ -9,7 +9,8 @@ from kho.oci.digest import Digest
 from kho.oci.errors import Unavailable
 from kho.oci.hashing import Hasher, new_hasher
 from kho.server.storage.files import as_registry_error
-from kho.server.storage.quarantine import Identity, Shelf, identity_of
+from kho.server.storage.quarantine import Shelf
+from kho.server.storage.verified import Identity, identity_of
 
 # A piece costs two changes of thread besides its bytes, whatever its size: so it is large for a few
 # readers, who cost a tenth less by it. Each has several on their way: so it is small for many.

@@ -31,8 +31,9 @@ from kho.server.storage.files import (
     make_folders,
 )
 from kho.server.storage.interface import Checkpoint, UploadMissing
-from kho.server.storage.quarantine import Shelf, Verified, held_folder, identity_of
+from kho.server.storage.quarantine import Shelf, held_folder
 from kho.server.storage.session_file import hash_file, lock, write_all
+from kho.server.storage.verified import Verified, identity_of
 from kho.server.storage.writeback import start_writeback
 
 # Small enough to stay in the processor's cache between receive, hash and write.

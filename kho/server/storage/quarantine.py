@@ -1,4 +1,4 @@
-"""Files that were verified, the place for those that failed, and how a blob's file goes away.
+"""The place for files that failed, and how a blob's file goes away.
 
     <root>/quarantine/<algorithm>-<hex>.<milliseconds>      a blob's file whose bytes were wrong
 
@@ -8,54 +8,13 @@ Nobody reads there: the bytes are kept for whoever wants to know what happened t
 import fcntl
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
 
 from kho.server.storage.files import Threads, fsync_folder, make_folders, opened_folder
-
-# Some 20 MiB at most.
-REMEMBERED: Final = 100_000
-# Disks rot without touching a file's times, so what was right once is looked at again.
-KEEP_SECONDS: Final = 24 * 3600.0
-
-
-class Identity(NamedTuple):
-    """A file as it is now: any change of its bytes by a program changes one of these."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-
-def identity_of(status: os.stat_result) -> Identity:
-    """What tells this file from another, and from what it was."""
-    return Identity(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
-
-
-class Verified:
-    """Files whose bytes this process has hashed since they were last changed."""
-
-    def __init__(self) -> None:
-        self._until: OrderedDict[Identity, float] = OrderedDict()
-
-    def __contains__(self, identity: Identity) -> bool:
-        until = self._until.get(identity)
-        return until is not None and time.monotonic() < until
-
-    def add(self, identity: Identity) -> None:
-        """Remember for a day, in place of the oldest when there are many."""
-        self._until.pop(identity, None)
-        self._until[identity] = time.monotonic() + KEEP_SECONDS
-        if len(self._until) > REMEMBERED:
-            self._until.popitem(last=False)
+from kho.server.storage.verified import Verified
 
 
 @contextmanager

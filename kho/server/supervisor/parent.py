@@ -25,6 +25,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from kho.server import metrics, telemetry
 from kho.server.config import Config
+from kho.server.storage import verified
 from kho.server.supervisor.allowance import affordable
 from kho.server.supervisor.keyring import PLAIN, Keyring
 from kho.server.supervisor.worker import SIGNALS, App, run_worker
@@ -129,6 +130,7 @@ class Supervisor(MPServer):
         self._wake: socket.socket | None = None
         self._adopt(config)
         metrics.share(len(self._slots) + 1)
+        verified.share()
 
     def run(self) -> int:
         """Serve until a signal ends it; the exit code."""
