@@ -36,7 +36,7 @@ LONGEST_PAUSE: Final = 5.0
 # For one that had started: what killed it (a lack of memory, say) may be over.
 PAUSE_OF_STARTED: Final = 1.0
 SILENT_SECONDS: Final = 5
-UNSENT_BYTES: Final = 256 * 1024
+UNSENT_BYTES: Final = 1024 * 1024
 POLL_SECONDS: Final = 0.05
 # Whatever a reload leaves behind may finish: nothing else waits for it.
 ROLL_DRAIN_SECONDS: Final = 3600.0
