@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 from kho.server.database import manifests, repositories, tags
 from kho.server.database.engine import Database, Transaction
 from kho.server.database.open import open_database
