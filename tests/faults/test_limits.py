@@ -49,10 +49,15 @@ class Crowd:
 
     async def read(self, path: str) -> bytes:
         """What is there; memory may still be short."""
-        for _ in range(TRIES):
-            reply = await ask(self.port, "GET", path, b"", PATIENCE, Accept=INDEX)
-            if reply.status != 503:
-                break
+        for left in reversed(range(2 * TRIES)):
+            try:
+                reply = await ask(self.port, "GET", path, b"", PATIENCE, Accept=INDEX)
+            except Broken:  # the worker died of it
+                if not left:
+                    raise
+            else:
+                if reply.status != 503 or not left:
+                    break
             await asyncio.sleep(0.5)
         assert reply.status == 200, reply
         return reply.body

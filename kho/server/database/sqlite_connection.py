@@ -141,6 +141,9 @@ def translated(error: "sqlite3.Error") -> Exception:
         return ConstraintViolated(str(error))
     if code in _PASSING:
         return Unavailable(_PASSING[code])
+    if isinstance(error, sqlite3.InterfaceError) and "binding parameter" in str(error):
+        # What SQLite cannot copy for want of memory is told as if its type were wrong.
+        return Unavailable("the database lacks memory")
     return error
 
 

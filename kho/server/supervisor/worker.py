@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import granian._signals
@@ -31,6 +32,8 @@ SETTLE_SECONDS: Final = 0.3
 # Granian drops handshakes that are under way when it stops; one takes up to three round trips.
 TLS_SETTLE_SECONDS: Final = 2.0
 _PR_SET_PDEATHSIG: Final = 1
+# Half of the machine's memory, or of the control group's, is added to what counts.
+OOM_SCORE: Final = 500
 
 
 class App(Protocol):
@@ -91,6 +94,7 @@ def run_worker(
     One byte to `writing` says that the worker has started. Granian accepts from `listener`.
     """
     _leave_with(parent)
+    _go_first()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
@@ -112,6 +116,14 @@ def run_worker(
     except Exception as error:  # noqa: BLE001  one line instead of a traceback
         telemetry.log_failure("worker failed", error)
         sys.exit(1)
+
+
+def _go_first() -> None:
+    """Where memory is out, let the kernel end a worker: its parent would not be replaced."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+        score = int(file.read())
+        file.seek(0)
+        file.write(str(max(score, OOM_SCORE)))
 
 
 def _leave_with(parent: int) -> None:
