@@ -96,8 +96,8 @@ def limit(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def khod(tmp_path: Path, limit: str) -> AsyncIterator[Victim]:
-    """Two workers under a limit."""
+async def started(tmp_path: Path, limit: str) -> AsyncIterator[tuple[Victim, tuple[str, ...]]]:
+    """Two workers under a limit, and what they were started with."""
     victim = Victim(tmp_path)
     with limited(limit) as before:
         if before is None:
@@ -105,15 +105,18 @@ async def khod(tmp_path: Path, limit: str) -> AsyncIterator[Victim]:
         victim.start(*before)
         try:
             await victim.ready()
-            yield victim
+            yield victim, before
         finally:
             victim.destroy()
 
 
 @pytest.mark.timeout(0 if LONG else 300)
-async def test_F17_a_crowd_under_a_limit(khod: Victim, limit: str) -> None:
+async def test_F17_a_crowd_under_a_limit(
+    started: tuple[Victim, tuple[str, ...]], limit: str
+) -> None:
+    khod, before = started
     crowd = Crowd(khod.port)
-    workers, died = khod.children(), 0
+    workers, died, ended = khod.children(), 0, 0
     for _ in range(rounds(short=1, long=5)):
         silent = await idle(khod.port, IDLE if limit == "descriptors" else 0)
         large = 0 if limit == "descriptors" else MANIFESTS
@@ -122,6 +125,11 @@ async def test_F17_a_crowd_under_a_limit(khod: Victim, limit: str) -> None:
         )
         for writer in silent:
             writer.close()
+        if not khod.alive and limit == "group":
+            # Dirty pages count, too: the kernel ends workers first, then also their parent.
+            # Whoever has started it starts it again.
+            ended += 1
+            khod.start(*before)
         await khod.ready()
         now = khod.children()
         died, workers = died + len({*workers} - {*now}), now
@@ -137,4 +145,4 @@ async def test_F17_a_crowd_under_a_limit(khod: Victim, limit: str) -> None:
         assert crowd.statuses["cut"] == 0
     elif LONG:
         assert died or crowd.statuses.keys() > {"201"}, "the limit was never felt"
-    report("F17", limit=limit, died=died, **crowd.statuses)
+    report("F17", limit=limit, died=died, ended=ended, **crowd.statuses)
