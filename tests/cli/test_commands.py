@@ -20,7 +20,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Alice may do all, nobody else anything."""
     home = tmp_path_factory.mktemp("khod")
     with serving(home, settings={"KHO_AUTH_OPEN": "true"}) as found:
-        add = [KHOD, "users", "add", "alice", "--admin", "--password-stdin", "--data", found.data]
+        add: list[str | Path] = [KHOD, "users", "add", "alice", "--admin", "--password-stdin"]
+        add += ["--data", found.data]
         password = "a long password"
         subprocess.run(add, input=password, text=True, check=True, capture_output=True, timeout=60)
         yield found
