@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from kho.client.whole_file import write_whole
 from kho.oci.reference import HUB, HUB_NAMES
 from kho.remote.credentials import Credential, Kind
 
@@ -94,7 +95,7 @@ class CredentialFile:
             fcntl.flock(folder, fcntl.LOCK_EX)
             value = self._read()
             yield value
-            _replace(target, json.dumps(value, indent="\t").encode())
+            write_whole(target, json.dumps(value, indent="\t").encode(), 0o600)
         except OSError as error:
             raise CredentialFileBroken(f"{self.path}: {error.strerror}") from error
         finally:
@@ -160,14 +161,3 @@ def normal(name: str) -> str:
 def file_key(key: str) -> str:
     """A key as docker writes it."""
     return HUB_KEY if key == HUB else key
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(part, path)

@@ -21,6 +21,7 @@ from kho.client.ingest import Ingest
 from kho.client.progress import Outcome, Progress
 from kho.client.steady import steady
 from kho.client.store import ContentMissing, Source
+from kho.client.whole_file import write_whole
 from kho.oci import media_types
 from kho.oci.digest import Digest, parse_digest
 from kho.oci.errors import RegistryError
@@ -34,6 +35,7 @@ from kho.remote.referrers import Referrer
 NAME: Final = "org.opencontainers.image.ref.name"
 _LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 _PIECE: Final = 256 * 1024
+_MODE: Final = 0o644
 
 
 class LayoutBroken(Exception):
@@ -169,7 +171,8 @@ class Layout:
     async def take_manifest(self, manifest: Manifest, tag: str | None) -> None:
         """Store it; list it where it has a name, or refers to another."""
         self.prepare()
-        await asyncio.to_thread(_write_new, self.path(manifest.digest), manifest.content)
+        path = self.path(manifest.digest)
+        await asyncio.to_thread(write_whole, path, manifest.content, _MODE)
         refers = b'"subject"' in manifest.content
         if tag is not None or refers:
             self.enlist(_entry(manifest), tag)
@@ -178,7 +181,7 @@ class Layout:
         """Make the folder a layout."""
         self.path(Digest.of(b"")).parent.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "oci-layout").exists():
-            _write_new(self.folder / "oci-layout", _LAYOUT)
+            write_whole(self.folder / "oci-layout", _LAYOUT, _MODE)
 
     # Index
 
@@ -225,7 +228,7 @@ class Layout:
                 "mediaType": media_types.OCI_INDEX,
                 "manifests": entries,
             }
-            _write_new(self.folder / "index.json", json.dumps(index, indent=2).encode())
+            write_whole(self.folder / "index.json", json.dumps(index, indent=2).encode(), _MODE)
         finally:
             os.close(fd)
 
@@ -266,15 +269,3 @@ def _media_type(content: bytes) -> str:
         return parse_manifest(content, None).media_type
     except RegistryError:
         return media_types.OCTET_STREAM
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """All or nothing, on disk."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(part, path)
