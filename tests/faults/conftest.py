@@ -1,7 +1,7 @@
 """A real registry for each database, which a test may kill."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +45,15 @@ def new_victim(
         print(victim.tail())
     if server is not None:
         server.drop(name)
+
+
+@pytest.fixture
+async def khod(tmp_path: Path) -> AsyncIterator[Victim]:
+    """Two workers."""
+    victim = Victim(tmp_path)
+    victim.start()
+    try:
+        await victim.ready()
+        yield victim
+    finally:
+        victim.destroy()

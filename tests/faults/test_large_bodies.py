@@ -1,7 +1,6 @@
 """C2: the largest manifests, many at once, fill no memory; those beyond the budget wait."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,6 @@ MIB = 2**20
 MANIFESTS = 200 if LONG else 12
 # The budget twice (pieces, and the whole they make), a parsed one, SQLite's caches.
 GROWTH = 256 * MIB
-
-
-@pytest.fixture
-async def khod(tmp_path: Path) -> AsyncIterator[Victim]:
-    """Two workers."""
-    victim = Victim(tmp_path)
-    victim.start()
-    try:
-        await victim.ready()
-        yield victim
-    finally:
-        victim.destroy()
 
 
 def peak(pid: int) -> int:

@@ -4,7 +4,7 @@ import hashlib
 import http.client
 import random
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,22 +16,10 @@ from tests.faults.victim import Victim
 MIB = 2**20
 CLIENTS = rounds(short=16, long=64)
 SIZE = rounds(short=16, long=100) * MIB
-# What issue 4 allows 64 clients, with what any first body costs: modules, threads, connections.
+# What is allowed to 64 clients, with what any first body costs: modules, threads, connections.
 FIRST = 32 * MIB
 EACH_PUSH, EACH_PULL = 4 * MIB, MIB
 STEP = 0.02
-
-
-@pytest.fixture
-async def khod(tmp_path: Path) -> AsyncIterator[Victim]:
-    """Two workers."""
-    victim = Victim(tmp_path)
-    victim.start()
-    try:
-        await victim.ready()
-        yield victim
-    finally:
-        victim.destroy()
 
 
 class Watch(threading.Thread):

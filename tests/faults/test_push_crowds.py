@@ -4,7 +4,6 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -21,18 +20,6 @@ SHARE = 0.7 if LONG else 0.3
 TRIES = 1 if LONG else 4
 TOKEN_SECONDS = 0.1
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture
-async def khod(tmp_path: Path) -> AsyncIterator[Victim]:
-    """Two workers."""
-    victim = Victim(tmp_path)
-    victim.start()
-    try:
-        await victim.ready()
-        yield victim
-    finally:
-        victim.destroy()
 
 
 async def pushed(victim: Victim, repositories: int) -> tuple[int, list[float]]:

@@ -3,10 +3,8 @@
 import hashlib
 import http.client
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import pytest
 
@@ -18,19 +16,6 @@ from tests.server.serving import Server
 CONNECTIONS = 32
 ROUNDS = 8
 NAME = "fresh/reads"
-
-
-@pytest.fixture
-def khod(tmp_path: Path) -> Iterator[Server]:
-    """Two workers on an empty folder."""
-    data = tmp_path / "data"
-    flags = ("--data", str(data), "--listen", "127.0.0.1:0", "--workers", "2")
-    server = Server(sys.executable, "-m", "kho.server.cli", "serve", *flags, data=data)
-    try:
-        server.ready()
-        yield server
-    finally:
-        server.destroy()
 
 
 @pytest.fixture

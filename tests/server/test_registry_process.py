@@ -7,9 +7,7 @@ import random
 import re
 import signal
 import socket
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,19 +18,6 @@ from tests.server.serving import Server, wait_until
 
 MIB = 2**20
 BLOB = 64 * MIB
-
-
-@pytest.fixture
-def khod(tmp_path: Path) -> Iterator[Server]:
-    """Two workers on an empty folder."""
-    data = tmp_path / "data"
-    flags = ("--data", str(data), "--listen", "127.0.0.1:0", "--workers", "2")
-    server = Server(sys.executable, "-m", "kho.server.cli", "serve", *flags, data=data)
-    try:
-        server.ready()
-        yield server
-    finally:
-        server.destroy()
 
 
 def call(
