@@ -136,6 +136,11 @@ async def test_F17_a_crowd_under_a_limit(
         after = Crowd(khod.port)
         await after.blob(100)
         assert after.statuses == {"201": 1}
+    if limit != "descriptors":
+        # A process whose memory is in pieces may say 503 to 4 MiB as long as it lives.
+        assert khod.stop() == 0
+        khod.start()
+        await khod.ready()
     for path, content in crowd.stored.items():
         assert await crowd.read(path) == content
     assert len(crowd.stored) >= BLOBS // 2
