@@ -29,6 +29,8 @@ from kho.server.supervisor.parent import AppFactory, Supervisor
 from kho.server.supervisor.worker import App
 
 LOCK_SECONDS: Final = 1.0
+# A killed worker stays until the disk has done what it had asked for.
+ORPHANS_SECONDS: Final = 10.0
 PROBE_SECONDS: Final = 2.0
 ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to ask, not to bind
 
@@ -204,19 +206,24 @@ def _listen_or_name_holder(config: Config) -> list[socket.socket]:
 
 
 def _lock(lock: int, folder: Path, *, seconds: float = LOCK_SECONDS) -> None:
-    """Wait a moment for the workers of a killed khod, which are about to go."""
-    until = time.monotonic() + seconds
+    """Wait a moment for another khod; longer for the workers of a killed one, which are to go."""
+    began = time.monotonic()
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() < until:
+            pid = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+            patience = seconds if _lives(pid) or not seconds else ORPHANS_SECONDS
+            if time.monotonic() < began + patience:
                 time.sleep(0.05)
                 continue
-            pid = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
             text = f"the data folder {folder} is in use by another khod (pid {pid or 'unknown'})"
             raise CannotStart(text) from None
         return
+
+
+def _lives(pid: str) -> bool:
+    return not pid.isdecimal() or Path(f"/proc/{pid}").exists()
 
 
 def _bound(family: int, place: object, *, share: bool) -> socket.socket:

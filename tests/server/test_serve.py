@@ -1,9 +1,11 @@
 """`khod serve` from the first step to the exit code: real processes on free ports."""
 
+import fcntl
 import os
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -311,3 +313,23 @@ def test_a_newer_database_is_left_alone(data: Path) -> None:
         assert told.startswith("khod: the database is newer than this program (revision 9999")
         assert told.count("\n") == 1
     assert (data / "kho.db").read_bytes() == before
+
+
+def test_a_khod_waits_for_what_a_killed_one_has_left(server: Server, data: Path) -> None:
+    server.process.kill()
+    server.process.wait(20)
+    lock = os.open(data / "khod.lock", os.O_RDWR)  # as a worker that the disk keeps
+    wait_until(lambda: _locks(lock))
+    with serving(data) as second:
+        time.sleep(2.5)  # longer than for one that lives
+        assert second.process.poll() is None
+        os.close(lock)
+        second.ready()
+
+
+def _locks(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

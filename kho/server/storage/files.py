@@ -45,6 +45,7 @@ class Threads:
 
     def __init__(self) -> None:
         self._pool = _Pool(max_workers=16, thread_name_prefix="storage")
+        self._pool.submit(int)  # one there must be: later there may be no memory for any
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Run and turn the disk's errors into answers."""
