@@ -28,21 +28,19 @@ def fail_by(error: Exception) -> NoReturn:
 
 
 def _code(error: Exception) -> int | None:
-    from kho.client.copy import PlatformMissing  # noqa: PLC0415
-    from kho.client.credential_file import CredentialFileBroken  # noqa: PLC0415
-    from kho.client.credential_helper import HelperFailed  # noqa: PLC0415
-    from kho.client.layout import LayoutBroken  # noqa: PLC0415
-    from kho.client.store import ContentMissing  # noqa: PLC0415
+    from kho.client.errors import ClientError, Damaged, Missing, Misused  # noqa: PLC0415
+    from kho.layers.errors import LayerRefused  # noqa: PLC0415
+    from kho.oci.errors import RegistryError  # noqa: PLC0415
     from kho.oci.platform import PlatformInvalid  # noqa: PLC0415
     from kho.oci.reference import ReferenceInvalid  # noqa: PLC0415
     from kho.remote import errors  # noqa: PLC0415
 
     kinds: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
-        ((ReferenceInvalid, PlatformInvalid), USAGE),
-        ((errors.NotFound, ContentMissing, PlatformMissing), NOT_FOUND),
+        ((ReferenceInvalid, PlatformInvalid, Misused), USAGE),
+        ((errors.NotFound, Missing), NOT_FOUND),
         ((errors.LoginNeeded, errors.Forbidden, errors.CredentialsHeld), NOT_ALLOWED),
         ((errors.Unreachable, errors.TooBusy, errors.UntrustedServer), UNREACHABLE),
-        ((errors.ContentMismatch,), WRONG_CONTENT),
-        ((errors.RemoteError, CredentialFileBroken, HelperFailed, LayoutBroken, OSError), FAILED),
+        ((errors.ContentMismatch, Damaged, LayerRefused, RegistryError), WRONG_CONTENT),
+        ((errors.RemoteError, ClientError, OSError), FAILED),
     )
     return next((code for classes, code in kinds if isinstance(error, classes)), None)

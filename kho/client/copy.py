@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from kho.client.errors import Missing
 from kho.client.progress import SILENT, Outcome, Progress
 from kho.client.store import Source, Target
 from kho.oci.digest import Digest, parse_digest
@@ -25,7 +26,7 @@ PARALLEL: Final = 4
 DEPTH: Final = 5
 
 
-class PlatformMissing(Exception):
+class PlatformMissing(Missing):
     """An index that has nothing for the platform; one line that says what it has."""
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from kho.client.errors import ClientError
 from kho.client.whole_file import write_whole
 from kho.oci.reference import HUB, HUB_NAMES
 from kho.remote.credentials import Credential, Kind
@@ -22,7 +23,7 @@ from kho.remote.credentials import Credential, Kind
 HUB_KEY: Final = "https://index.docker.io/v1/"
 
 
-class CredentialFileBroken(Exception):
+class CredentialFileBroken(ClientError):
     """A file that cannot be read or written; one line that names it."""
 
 

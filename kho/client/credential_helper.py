@@ -6,6 +6,7 @@ import re
 import shutil
 from typing import Final
 
+from kho.client.errors import ClientError
 from kho.remote.credentials import Credential, Kind
 from kho.remote.errors import printable
 
@@ -17,7 +18,7 @@ _NOTHING: Final = "credentials not found in native keychain"
 _TOKEN_USER: Final = "<token>"  # noqa: S105
 
 
-class HelperFailed(Exception):
+class HelperFailed(ClientError):
     """A helper is missing or says no; one line that names it."""
 
 

@@ -17,6 +17,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from kho.client.errors import ClientError
 from kho.client.ingest import Ingest
 from kho.client.progress import Outcome, Progress
 from kho.client.steady import steady
@@ -38,7 +39,7 @@ _PIECE: Final = 256 * 1024
 _MODE: Final = 0o644
 
 
-class LayoutBroken(Exception):
+class LayoutBroken(ClientError):
     """A folder that is no image layout; one line that says why."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from kho.client.errors import Missing
 from kho.client.progress import Outcome, Progress
 from kho.oci.digest import Digest
 from kho.oci.manifest import Descriptor
@@ -15,7 +16,7 @@ from kho.remote.manifests import Manifest
 from kho.remote.referrers import Referrer
 
 
-class ContentMissing(Exception):
+class ContentMissing(Missing):
     """A source does not hold what it should; one line that names it."""
 
 
