@@ -35,19 +35,33 @@ class CredentialFile:
 
     def find(self, key: str) -> Credential | None:
         """The login that the file itself holds for `host` or `host/path`."""
-        auths = self._section("auths")
-        for name, entry in auths.items():
+        for name, entry in self._section("auths").items():
             if normal(name) == key and isinstance(entry, dict):
-                return read_entry(entry, f"{self.path}: {name}")
+                found = read_entry(entry, f"{self.path}: {name}")
+                if found is not None:
+                    return found
         return None
 
     def helper(self, key: str) -> str | None:
         """The helper that keeps this login, or all of them."""
-        for name, helper in self._section("credHelpers").items():
-            if normal(name) == key and isinstance(helper, str):
+        for name, helper in self.own_helpers().items():
+            if normal(name) == key:
                 return helper or None
+        return self.store_helper()
+
+    def own_helpers(self) -> dict[str, str]:
+        """Hosts that have a helper of their own; an empty one means the file itself."""
+        helpers = self._section("credHelpers").items()
+        return {name: helper for name, helper in helpers if isinstance(helper, str)}
+
+    def store_helper(self) -> str | None:
+        """The helper for all other hosts."""
         store = self._read().get("credsStore")
         return store if isinstance(store, str) and store else None
+
+    def entries(self) -> list[tuple[str, object]]:
+        """Names and entries as they stand in the file."""
+        return list(self._section("auths").items())
 
     def names(self) -> list[str]:
         """What somebody has logged in to, in the file's order."""
@@ -56,7 +70,9 @@ class CredentialFile:
     def store(self, key: str, credential: Credential | None) -> None:
         """Keep a login; None where a helper keeps the secret, and the name alone stands here."""
         with self._changing() as value:
-            auths = value.setdefault("auths", {})
+            auths = value.get("auths")
+            if not isinstance(auths, dict):
+                auths = value["auths"] = {}
             for name in [name for name in auths if normal(name) == key]:
                 del auths[name]
             auths[file_key(key)] = {} if credential is None else _entry(credential)
@@ -116,16 +132,10 @@ def read_config(text: bytes, where: str) -> dict[str, Any]:
 
 def read_entry(entry: dict[str, Any], where: str) -> Credential | None:
     """One entry of `auths`; None where it is empty, as those are whose secret a helper has."""
-    user, password = "", ""
+    user, password = _plain(entry)
     text = entry.get("auth")
     if isinstance(text, str) and text:
-        try:
-            pair = base64.b64decode(text, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise CredentialFileBroken(f"{where}: auth is no base64 of user:password") from error
-        user, colon, password = pair.rstrip("\0").partition(":")
-        if not colon:
-            raise CredentialFileBroken(f"{where}: auth is no base64 of user:password")
+        user, password = _pair(text, where)
     for name, kind in (
         ("identitytoken", Kind.IDENTITY_TOKEN),
         ("registrytoken", Kind.REGISTRY_TOKEN),
@@ -133,17 +143,37 @@ def read_entry(entry: dict[str, Any], where: str) -> Credential | None:
         token = entry.get(name)
         if isinstance(token, str) and token:
             return Credential(user, token, kind)
-    return Credential(user, password) if user or password else None
+    if password and not user:
+        raise CredentialFileBroken(f"{where}: the entry has no user name")
+    return Credential(user, password) if user else None
+
+
+def _plain(entry: dict[str, Any]) -> tuple[str, str]:
+    """As Kubernetes' secrets have them beside `auth`, or alone."""
+    user, password = entry.get("username"), entry.get("password")
+    return (user, password) if isinstance(user, str) and isinstance(password, str) else ("", "")
+
+
+def _pair(text: str, where: str) -> tuple[str, str]:
+    """The first colon parts them; old docker padded with NULs."""
+    try:
+        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise CredentialFileBroken(f"{where}: auth is no base64 of user:password") from error
+    if not colon:
+        raise CredentialFileBroken(f"{where}: auth is no base64 of user:password")
+    return user, password.rstrip("\0")
 
 
 def _entry(credential: Credential) -> dict[str, str]:
+    if credential.kind is Kind.REGISTRY_TOKEN:
+        return {"registrytoken": credential.secret}
     password = credential.secret if credential.kind is Kind.PASSWORD else ""
     pair = f"{credential.username}:{password}".encode()
-    entry = {"auth": base64.b64encode(pair).decode("ascii")}
+    # docker refuses the whole file for one `auth` without a user name.
+    entry = {"auth": base64.b64encode(pair).decode("ascii")} if credential.username else {}
     if credential.kind is Kind.IDENTITY_TOKEN:
         entry["identitytoken"] = credential.secret
-    if credential.kind is Kind.REGISTRY_TOKEN:
-        entry = {"registrytoken": credential.secret}
     return entry
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from kho.client.credential_file import (
     CredentialFile,
@@ -16,8 +17,20 @@ from kho.client.credential_file import (
     read_config,
     read_entry,
 )
-from kho.client.credential_helper import Helper
-from kho.remote.credentials import Credential
+from kho.client.credential_helper import TOKEN_USER, Helper
+from kho.remote.credentials import Credential, Kind
+
+VARIABLE: Final = "DOCKER_AUTH_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a login is kept, without its secret; no user name where a helper tells none."""
+
+    key: str
+    username: str | None
+    place: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +50,59 @@ class Keychain:
         return cls(
             CredentialFile(docker),
             tuple(map(CredentialFile, _containers_files(home))),
-            os.environ.get("DOCKER_AUTH_CONFIG") or None,
+            os.environ.get(VARIABLE) or None,
         )
 
     async def find(self, host: str, repository: str | None = None) -> Credential | None:
         """The login that holds for a repository; None is anonymous."""
+        found = await self.locate(host, repository)
+        return None if found is None else found[0]
+
+    async def locate(
+        self, host: str, repository: str | None = None
+    ) -> tuple[Credential, "Place"] | None:
+        """The login that holds for a repository, and where it is kept."""
         for key in _keys(host, repository):
             found = await self._find(key)
             if found is not None:
                 return found
         return None
 
-    async def _find(self, key: str) -> Credential | None:
-        if self.given is not None:
-            auths = read_config(self.given.encode(), "DOCKER_AUTH_CONFIG").get("auths") or {}
-            for name, entry in auths.items():
-                if normal(name) == key:
-                    return read_entry(entry, f"DOCKER_AUTH_CONFIG: {name}")
+    async def _find(self, key: str) -> tuple[Credential, "Place"] | None:
+        for name, entry in self._given().items():
+            if normal(name) == key and isinstance(entry, dict):
+                found = read_entry(entry, f"{VARIABLE}: {name}")
+                if found is not None:
+                    return found, Place(key, found.username, VARIABLE, found.kind)
         for file in (self.docker, *self.others):
             helper = file.helper(key)
             # A helper is a program to start: for a part of a registry only where one is known.
             if helper is not None and ("/" not in key or key in file.names()):
-                found = await Helper(helper).get(file_key(key))
+                keeper = Helper(helper)
+                found = await keeper.get(file_key(key))
                 if found is not None:
-                    return found
+                    return found, Place(key, found.username, keeper.program, found.kind)
             found = file.find(key)
             if found is not None:
-                return found
+                return found, Place(key, found.username, str(file.path), found.kind)
         return None
+
+    def _given(self) -> dict[str, Any]:
+        if self.given is None:
+            return {}
+        auths = read_config(self.given.encode(), VARIABLE).get("auths")
+        return auths if isinstance(auths, dict) else {}
+
+    async def places(self) -> list["Place"]:
+        """Every login that is known, the one that counts for each key; helpers tell names alone."""
+        found: dict[str, Place] = {}
+        for name, entry in self._given().items():
+            _add_entry(found, name, entry, VARIABLE)
+        for file in (self.docker, *self.others):
+            await _add_helpers(found, file)
+            for name, entry in file.entries():
+                _add_entry(found, name, entry, str(file.path))
+        return sorted(found.values(), key=lambda one: one.key)
 
     async def store(self, key: str, credential: Credential) -> str:
         """Keep a login where docker would; the name of the place."""
@@ -88,6 +126,39 @@ class Keychain:
                 found = await Helper(helper).erase(file_key(key)) or found
             found = file.erase(key) or found
         return found
+
+
+def _add_entry(found: dict[str, Place], name: str, entry: object, place: str) -> None:
+    if normal(name) in found or not isinstance(entry, dict):
+        return
+    kept = read_entry(entry, f"{place}: {name}")
+    if kept is not None:
+        found[normal(name)] = Place(normal(name), kept.username, place, kept.kind)
+
+
+async def _add_helpers(found: dict[str, Place], file: CredentialFile) -> None:
+    """Hosts with a helper of their own, and what the common one lists."""
+    listed: dict[str, dict[str, str]] = {}
+
+    async def known(helper: str) -> dict[str, str]:
+        if helper not in listed:
+            listed[helper] = {normal(k): user for k, user in (await Helper(helper).list()).items()}
+        return listed[helper]
+
+    own = {normal(name): helper for name, helper in file.own_helpers().items() if helper}
+    for key, helper in own.items():
+        user = (await known(helper)).get(key)
+        found.setdefault(key, _of_helper(key, user, helper))
+    store = file.store_helper()
+    for key, user in (await known(store)).items() if store else ():
+        if key not in own:
+            found.setdefault(key, _of_helper(key, user, str(store)))
+
+
+def _of_helper(key: str, user: str | None, helper: str) -> Place:
+    token = user == TOKEN_USER
+    kind = Kind.IDENTITY_TOKEN if token else Kind.PASSWORD
+    return Place(key, "" if token else user, Helper(helper).program, kind)
 
 
 def _keys(host: str, repository: str | None) -> Iterator[str]:

@@ -17,7 +17,7 @@ from kho.oci.challenge import Challenge
 from kho.oci.scope import Scope
 from kho.oci.strict_json import JsonRefused, parse_object
 from kho.remote.credentials import Credential, Kind
-from kho.remote.errors import CredentialsHeld, Garbled, LoginNeeded
+from kho.remote.errors import CredentialsHeld, Garbled, LoginNeeded, told
 from kho.remote.hosts import Host, hostname, is_loopback
 
 CLIENT_ID: Final = "kho"
@@ -26,8 +26,10 @@ DEFAULT_SECONDS: Final = 60.0
 # It must still be good when the request arrives.
 MARGIN_SECONDS: Final = 10.0
 TOKEN_BYTES: Final = 1024 * 1024
-_FORM: Final = "application/x-www-form-urlencoded"
-_OK, _BAD_REQUEST, _UNAUTHORIZED = 200, 400, 401
+FORM: Final = "application/x-www-form-urlencoded"
+_OK: Final = 200
+# GHCR says 403 to a wrong secret, ACR 400 to a grant that it does not want.
+_NOT_ACCEPTED: Final = frozenset({400, 401, 403})
 # GET does what POST could not, or could not be asked for.
 _NO_POST: Final = frozenset({404, 405})
 
@@ -86,7 +88,7 @@ def ask(
     fields += [("scope", str(scope)) for scope in scopes]
     if credential is not None and credential.kind is Kind.IDENTITY_TOKEN:
         return (yield from _refresh(host, realm, fields, credential))
-    headers = {}
+    headers: dict[str, str] = {}
     if credential is not None:
         headers["Authorization"] = basic(credential)
         fields.append(("account", credential.username))
@@ -110,7 +112,7 @@ def _refresh(
         ("refresh_token", credential.secret),
     ]
     body = urlencode(form).encode("ascii")
-    answer = yield TokenRequest("POST", realm.geturl(), {"Content-Type": _FORM}, body)
+    answer = yield TokenRequest("POST", realm.geturl(), {"Content-Type": FORM}, body)
     if answer.status in _NO_POST:
         raise Garbled(
             f"{realm.netloc} does not take the identity token that is kept for {host.name}:"
@@ -123,15 +125,22 @@ def _token(
     host: Host, realm: SplitResult, answer: TokenAnswer, credential: Credential | None
 ) -> Token:
     where = f"token for {host.name} from {realm.netloc}"
-    if answer.status in (_UNAUTHORIZED, _BAD_REQUEST):
+    if answer.status in _NOT_ACCEPTED:
         who = "anonymous requests" if credential is None else "this user name and password"
         if credential is not None and credential.kind is Kind.IDENTITY_TOKEN:
             who = "the identity token that is kept"
-        raise LoginNeeded(where, answer.status, ("UNAUTHORIZED",), f"{who} not accepted")
+        said = told(answer.body)
+        words = f"{who} not accepted: {said}" if said else f"{who} not accepted"
+        raise LoginNeeded(where, answer.status, ("UNAUTHORIZED",), words)
     if answer.status != _OK:
         raise Garbled(f"{where}: status {answer.status}")
+    return read_token(answer.body, where)
+
+
+def read_token(body: bytes, where: str) -> Token:
+    """The token in a good answer; raise Garbled where there is none."""
     try:
-        value = parse_object(answer.body)
+        value = parse_object(body)
     except JsonRefused as error:
         raise Garbled(f"{where}: {error}") from error
     text = value.get("token") or value.get("access_token")

@@ -82,6 +82,20 @@ def refused(step: str, status: int, content_type: str, body: bytes) -> Refused:
     return _KINDS.get(status, Refused)(step, status, codes, printable(told))
 
 
+def told(body: bytes) -> str:
+    """The words of an error body, in one line; empty where it is none."""
+    from kho.oci.strict_json import JsonRefused, parse_object  # noqa: PLC0415
+
+    try:
+        value = parse_object(body)
+    except JsonRefused:
+        return ""
+    words = value.get("error_description")
+    if isinstance(words, str):
+        return printable(words)
+    return printable(_read("", body)[1]) if isinstance(value.get("errors"), list) else ""
+
+
 def printable(text: str) -> str:
     """One line that can do nothing to a terminal or a log, cut to a readable length."""
     line = "".join(sign if sign.isprintable() else " " for sign in text[: 4 * _SHOWN])

@@ -116,23 +116,33 @@ class Registry:
                 return address, _choose(answer, self.name)
             return address, None
 
-    async def login(self, credential: Credential) -> Token | None:
+    async def login(self, credential: Credential, *, offline: bool = True) -> Token | None:
         """Try a credential; raise LoginNeeded when it is wrong. None where no token is given.
 
-        A token server may give a refresh token, to be kept in place of the password.
+        A token server may give a refresh token (`offline`), to be kept in place of the password.
         """
         challenge = await self.challenge()
         if challenge is None:
             return None
+        token = None
         if challenge.scheme == "bearer" and credential.kind is not Kind.REGISTRY_TOKEN:
-            token = await self._run(auth.ask(self.host, challenge, (), credential, offline=True))
-            header = f"Bearer {token.text}"
-        else:
-            token, header = None, _direct(credential)
-        url = await self.url("")
-        request = Request("GET", url, f"login to {self.name}", {"Authorization": header})
-        async with self._transport.send(self.host, request):
-            return token
+            asking = auth.ask(self.host, challenge, (), credential, offline=offline)
+            token = await self._run(asking)
+        await self.try_header(_direct(credential) if token is None else f"Bearer {token.text}")
+        return token
+
+    async def try_header(self, header: str) -> None:
+        """Ping with an Authorization header; raise LoginNeeded when it is wrong."""
+        step = f"login to {self.name}"
+        request = Request("GET", await self.url(""), step, {"Authorization": header})
+        try:
+            async with self._transport.send(self.host, request):
+                return
+        except LoginNeeded as error:
+            words = "this user name and password not accepted"
+            if header.startswith("Bearer "):
+                words = "the token not accepted"
+            raise LoginNeeded(step, error.status, error.codes, words) from error
 
     @asynccontextmanager
     async def send(self, request: Request, *scopes: Scope) -> AsyncIterator[Answer]:
@@ -218,20 +228,23 @@ class Registry:
         try:
             wanted = next(asking)
             while True:
-                request = Request(
-                    wanted.method,
-                    wanted.url,
-                    f"token for {self.name}",
-                    wanted.headers,
-                    wanted.body,
-                    expected=frozenset(range(400, 429)),
-                )
-                async with self._transport.send(self.host, request) as answer:
-                    body = await answer.read(auth.TOKEN_BYTES)
-                wanted = asking.send(TokenAnswer(answer.status, body))
+                wanted = asking.send(await self.ask_token_server(wanted))
         except StopIteration as done:
             token: Token = done.value
             return token
+
+    async def ask_token_server(self, wanted: auth.TokenRequest) -> TokenAnswer:
+        """Carry one message; whether the address may be asked is checked before (E1)."""
+        request = Request(
+            wanted.method,
+            wanted.url,
+            f"token for {self.name}",
+            wanted.headers,
+            wanted.body,
+            expected=frozenset(range(400, 429)),
+        )
+        async with self._transport.send(self.host, request) as answer:
+            return TokenAnswer(answer.status, await answer.read(auth.TOKEN_BYTES))
 
     async def location(self, answer: Answer, step: str) -> str:
         """Where the registry wants the next request of an upload."""
