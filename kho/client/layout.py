@@ -65,7 +65,7 @@ class Layout:
         if ":" in target and target.partition(":")[0] in ("sha256", "sha512"):
             return self._read(parse_digest(target), None)
         for entry in self.entries():
-            if _name(entry) == target:
+            if name_of(entry) == target:
                 told = entry.get("mediaType")
                 return self._read(_digest(entry), told if isinstance(told, str) else None)
         raise ContentMissing(f"{self.name} has no image {target}")
@@ -106,7 +106,7 @@ class Layout:
     async def tags(self) -> AsyncIterator[str]:
         """The names in the index."""
         for entry in self.entries():
-            name = _name(entry)
+            name = name_of(entry)
             if name is not None:
                 yield name
 
@@ -114,9 +114,9 @@ class Layout:
         """The one image that the index names, or its digest; raise where there are more."""
         entries = self.entries()
         if len(entries) != 1:
-            names = ", ".join(sorted(filter(None, map(_name, entries)))) or "none"
+            names = ", ".join(sorted(filter(None, map(name_of, entries)))) or "none"
             raise ContentMissing(f"{self.name}: which image? Write {self.name}:NAME of: {names}")
-        return _name(entries[0]) or str(_digest(entries[0]))
+        return name_of(entries[0]) or str(_digest(entries[0]))
 
     # Target
 
@@ -207,7 +207,7 @@ class Layout:
             same = [
                 one
                 for one in entries
-                if (name is not None and _name(one) == name)
+                if (name is not None and name_of(one) == name)
                 or (name is None and one.get("digest") == entry["digest"])
             ]
             for one in same:
@@ -244,7 +244,8 @@ def _pieces(fd: int, start: int) -> AsyncIterator[bytes]:
     return read()
 
 
-def _name(entry: dict[str, Any]) -> str | None:
+def name_of(entry: dict[str, Any]) -> str | None:
+    """The name that an entry of an index has."""
     annotations = entry.get("annotations")
     name = annotations.get(NAME) if isinstance(annotations, dict) else None
     return name if isinstance(name, str) else None

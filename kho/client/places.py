@@ -1,6 +1,7 @@
-"""Where an image is, as it is written: a reference, or a folder.
+"""Where an image is, as it is written.
 
 ghcr.io/team/app:1, docker://ghcr.io/team/app:1     a registry
+local:ghcr.io/team/app:1                            this user's own store
 oci:folder, oci:folder:name                         an image layout
 """
 
@@ -11,32 +12,60 @@ from typing import Final
 
 from kho.client.journal import Journal
 from kho.client.layout import Layout
+from kho.client.local_store import LocalStore, user_store
 from kho.client.registry_store import RegistryStore
 from kho.oci.reference import Reference, ReferenceInvalid
 from kho.remote.registry import Registry
 
 _DOCKER: Final = "docker://"
 _OCI: Final = "oci:"
+_LOCAL: Final = "local:"
+
+Registries = Callable[[str], Registry]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """An opened store, what is asked of it, and under which name content goes there."""
 
-    store: Layout | RegistryStore
+    store: Layout | RegistryStore  # what else there is, as it comes
     target: str | None
     tag: str | None
 
+    async def wanted(self) -> str:
+        """What to ask for: what was written, or the one image that is there."""
+        return self.target or await self.store.only_name()
 
-def open_place(
-    text: str, registry: Callable[[str], Registry], journal: Journal | None = None
-) -> Place:
-    """Read a place and open its store; raise ReferenceInvalid."""
+
+def open_place(text: str, registries: Registries, journal: Journal | None = None) -> Place:
+    """Read a place and open its store; a bare reference is one of a registry.
+
+    Raises ReferenceInvalid.
+    """
     if text.startswith(_OCI):
         folder, colon, name = text.removeprefix(_OCI).partition(":")
         if not folder:
             raise ReferenceInvalid(f"{text!a:.300} names no folder: expected oci:folder[:name]")
         return Place(Layout(Path(folder)), name or None, name if colon and name else None)
+    if text.startswith(_LOCAL):
+        return open_local(text.removeprefix(_LOCAL))
     found = Reference.parse(text.removeprefix(_DOCKER))
-    store = RegistryStore(registry(found.host), found.repository, journal)
+    store = RegistryStore(registries(found.host), found.repository, journal)
     return Place(store, found.target, found.tag if found.digest is None else None)
+
+
+def open_local(text: str, folder: Path | None = None) -> Place:
+    """A reference in the local store, whether it is there or not."""
+    ref = Reference.parse(text)
+    store = LocalStore(folder or user_store())
+    return Place(store, store.target(ref), None if ref.digest is not None else str(ref))
+
+
+async def open_read(text: str, registries: Registries) -> Place:
+    """As `open_place`, but a bare reference is first looked for in the local store."""
+    if (":" in text and text.split(":", 1)[0] in ("oci", "local")) or text.startswith(_DOCKER):
+        return open_place(text, registries)
+    near = open_local(text)
+    if isinstance(near.store, LocalStore) and near.store.has_name(Reference.parse(text)):
+        return near
+    return open_place(text, registries)

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from . import clients
+from .clients import program
 from .engines import Engines
 from .guarded import PUBLIC, Guarded, guarded
 from .images import DebianImage, debian_image
+from .kho_client import Kho
 from .processes import unmount_below
 from .servers import KIND, Server, serving
 from .signing_in import CLIENTS, Client, Containerd, Docker
@@ -46,6 +48,29 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("registry")) as server:
         yield server
     shutil.rmtree(server.data)
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Distribution as Debian packages it, for what `kho` must do with any registry."""
+    program("docker-registry")
+    with serving(tmp_path_factory.mktemp("distribution"), kind="distribution") as server:
+        yield server
+    shutil.rmtree(server.data)
+
+
+@pytest.fixture(params=["khod", "distribution"])
+def either(request: pytest.FixtureRequest) -> Server:
+    """One registry after the other."""
+    name = "registry" if request.param == "khod" else "distribution"
+    found: Server = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def kho(tmp_path: Path) -> Kho:
+    """`kho` of a user of its own, who has no logins and an empty store."""
+    return Kho(tmp_path / "home")
 
 
 @pytest.fixture(scope="session")

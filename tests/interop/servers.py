@@ -40,16 +40,19 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    home: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+    home: Path,
+    port: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    kind: str = KIND,
 ) -> Iterator[Server]:
     """Run the server over the data in `home`; a second call over the same folder is a restart.
 
-    `settings` are variables of khod: KHO_TLS_CERT makes it serve TLS.
+    `settings` are variables of khod: KHO_TLS_CERT makes it serve TLS. `kind` may be distribution.
     """
     port = port or free_port()
     data, log = home / "data", home / "server.log"
     data.mkdir(parents=True, exist_ok=True)
-    command, ready_path = _command(home, data, port)
+    command, ready_path = _command(kind, home, data, port)
     env = {name: value for name, value in os.environ.items() if not name.startswith("KHO_")}
     env |= settings or {}
     tls = "KHO_TLS_CERT" in env
@@ -57,8 +60,8 @@ def serving(
         yield Server(pid, port, data, AccessLog(log))
 
 
-def _command(home: Path, data: Path, port: int) -> tuple[list[str | Path], str]:
-    if KIND == "distribution":
+def _command(kind: str, home: Path, data: Path, port: int) -> tuple[list[str | Path], str]:
+    if kind == "distribution":
         config = home / "distribution.yml"
         config.write_text(_DISTRIBUTION.format(data=data, port=port))
         return ["docker-registry", "serve", config], "/v2/"

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import click
 
 from kho.cli import shown
+from kho.cli.transfer import transferring
 from kho.cli.wire import wired
 
 if TYPE_CHECKING:
+    from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
 
 
@@ -18,19 +20,17 @@ if TYPE_CHECKING:
 @click.option(
     "--referrers", is_flag=True, help="Signatures, SBOMs and what else refers to it, too."
 )
-@click.option("--jobs", default=4, type=click.IntRange(1, 64), help="Layers at a time  [4].")
-@click.option("-q", "--quiet", is_flag=True, help="Print the digest alone.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@transferring
 @wired
 async def command(
     wire: "Wire",
     source: str,
     destination: str,
     platform: str | None,
-    jobs: int,
     *,
+    transfer: "Transfer",
     referrers: bool,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Copy an image, with all its platforms; what is there already is not sent.
@@ -41,16 +41,19 @@ async def command(
     from kho.client.copy import Copier  # noqa: PLC0415
     from kho.client.journal import Journal, user_folder  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
-    from kho.client.progress import SILENT  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)
     origin = open_place(source, wire.registry)
     aim = open_place(destination, wire.registry, Journal(user_folder()))
-    told = SILENT if quiet or as_json else shown.Lines()
-    copier = Copier(origin.store, aim.store, referrers=referrers, parallel=jobs, told=told)
-    target = origin.target or await origin.store.only_name()
-    copied = await copier.copy(target, [aim.tag] if aim.tag else [], wanted)
+    copier = Copier(
+        origin.store,
+        aim.store,
+        referrers=referrers,
+        parallel=transfer.jobs,
+        told=transfer.told(silent=as_json),
+    )
+    copied = await copier.copy(await origin.wanted(), [aim.tag] if aim.tag else [], wanted)
     if as_json:
         blobs = {str(digest): outcome.value for digest, outcome in copied.outcomes.items()}
         shown.as_json(

@@ -1,0 +1,40 @@
+"""`kho` as a program, run by a user of its own."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from .processes import refused, run
+
+KHO = Path(sys.executable).with_name("kho")
+
+
+class Kho:
+    """One user: his home is a folder, where his logins and his local store are."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        self.store = home / "store"
+        self.env = {
+            "HOME": str(home),
+            "KHO_STORE": str(self.store),
+            "DOCKER_CONFIG": str(home / ".docker"),
+            "XDG_STATE_HOME": str(home / "state"),
+            "XDG_DATA_HOME": str(home / "data"),
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            "XDG_CONFIG_HOME": str(home / "config"),
+        }
+
+    def run(self, *words: str | Path, stdin: str | None = None, timeout: float = 180) -> str:
+        """What it prints; it must succeed."""
+        return run(KHO, *words, env=self.env, stdin=stdin, timeout=timeout)
+
+    def json(self, *words: str | Path) -> Any:
+        """The same with --json, read."""
+        return json.loads(self.run(*words, "--json"))
+
+    def refused(self, *words: str | Path) -> str:
+        """What it says; it must fail."""
+        return refused(KHO, *words, env=self.env)
