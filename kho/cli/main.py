@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "login": "Log in to a registry.",
     "logout": "Forget the login to a registry.",
     "ping": "Tell whether a registry answers, and how it wants to be asked.",
+    "sync": "Keep repositories like others: what differs is copied.",
     "tags": "List the tags of a repository.",
 }
 

@@ -48,11 +48,13 @@ class Copier:
     referrers: bool = False
     parallel: int = PARALLEL
     told: Progress = SILENT
+    # Shared by copies that run beside each other, so that all together move so many.
+    places: asyncio.Semaphore | None = None
     _outcomes: dict[Digest, Outcome] = field(default_factory=dict, init=False)
     _moving: dict[Digest, asyncio.Event] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._places = asyncio.Semaphore(self.parallel)
+        self._places = self.places or asyncio.Semaphore(self.parallel)
 
     async def copy(
         self, wanted: str, tags: Iterable[str] = (), platform: Platform | None = None
@@ -61,6 +63,10 @@ class Copier:
         manifest = await self.source.manifest(wanted)
         if platform is not None:
             manifest = await choose(self.source, manifest, platform)
+        return await self.copy_manifest(manifest, tags)
+
+    async def copy_manifest(self, manifest: Manifest, tags: Iterable[str] = ()) -> Copied:
+        """Copy what a manifest of the source, or made of one, stands for."""
         try:
             await self._graph(manifest, 0)
         except ExceptionGroup as group:  # the first failure ends the others: it alone is told

@@ -1,7 +1,8 @@
-"""What a transfer tells while it runs; whoever shows it overrides what he shows."""
+"""What a transfer tells while it runs, and how fast it may be; whoever shows it overrides that."""
 
 from enum import Enum
 
+from kho.client.rate import Rate
 from kho.oci.manifest import Descriptor
 
 
@@ -16,6 +17,9 @@ class Outcome(Enum):
 
 class Progress:
     """Tells nobody."""
+
+    # Shared by all transfers that tell it here; None is as fast as it goes.
+    rate: Rate | None = None
 
     def begin(self, content: Descriptor) -> None:
         """A blob is about to be moved."""

@@ -8,11 +8,12 @@ stream has the content of the digest.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Final
 
 from kho.client.progress import Progress
+from kho.client.rate import Rate
 from kho.client.store import Source
 from kho.oci.hashing import Hasher
 from kho.oci.manifest import Descriptor
@@ -36,7 +37,7 @@ async def steady(
     position, held, rest = start, b"", _Rest(told)
     while True:
         try:
-            async with aclosing(_pieces(source, content, position)) as pieces:
+            async with aclosing(_pieces(source, content, position, told.rate)) as pieces:
                 async for piece in pieces:
                     position += len(piece)
                     _take(source, content, hasher, position, piece)
@@ -87,7 +88,7 @@ def _take(
 
 
 async def _pieces(
-    source: Source, content: Descriptor, position: int
+    source: Source, content: Descriptor, position: int, rate: Rate | None
 ) -> AsyncGenerator[bytes, None]:
     """From `position` on; what a source without ranges sends before that is dropped."""
     async with source.blob(content, position) as stream:
@@ -96,11 +97,15 @@ async def _pieces(
             raise ContentMismatch(_wrong(source, content, text))
         skip = position - stream.start
         async for piece in stream.pieces:
-            if skip >= len(piece):
-                skip -= len(piece)
-                continue
-            yield piece[skip:] if skip else piece
-            skip = 0
+            parts: Iterable[bytes] = (piece,) if rate is None else rate.parts(piece)
+            for part in parts:
+                if rate is not None:
+                    await rate.take(len(part))
+                if skip >= len(part):
+                    skip -= len(part)
+                    continue
+                yield part[skip:] if skip else part
+                skip = 0
 
 
 def _wrong(source: Source, content: Descriptor, text: str) -> str:
