@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "ping": "Tell whether a registry answers, and how it wants to be asked.",
     "sync": "Keep repositories like others: what differs is copied.",
     "tags": "List the tags of a repository.",
+    "whoami": "Tell who you are at a registry, and whether the login still holds.",
 }
 
 
