@@ -21,13 +21,14 @@ def fail(text: str, code: int = FAILED) -> NoReturn:
 
 def fail_by(error: Exception) -> NoReturn:
     """End as an error deserves; raise it again if it is none of ours."""
-    code = _code(error)
-    if code is None:
+    found = code(error)
+    if found is None:
         raise error
-    fail(" ".join(str(error).split()), code)
+    fail(" ".join(str(error).split()), found)
 
 
-def _code(error: Exception) -> int | None:
+def code(error: Exception) -> int | None:
+    """The exit code of an error; None if it is none of ours."""
     from kho.client.errors import ClientError, Damaged, Missing, Misused  # noqa: PLC0415
     from kho.layers.errors import LayerRefused  # noqa: PLC0415
     from kho.oci.errors import RegistryError  # noqa: PLC0415
@@ -43,4 +44,4 @@ def _code(error: Exception) -> int | None:
         ((errors.ContentMismatch, Damaged, LayerRefused, RegistryError), WRONG_CONTENT),
         ((errors.RemoteError, ClientError, OSError), FAILED),
     )
-    return next((code for classes, code in kinds if isinstance(error, classes)), None)
+    return next((number for classes, number in kinds if isinstance(error, classes)), None)

@@ -12,6 +12,7 @@ from kho import __version__
 COMMANDS: Final = {
     "copy": "Copy images between registries, layouts and this machine.",
     "digest": "Print the digest of an image.",
+    "doctor": "Find out what is wrong between here and a registry.",
     "login": "Log in to a registry.",
     "logout": "Forget the login to a registry.",
     "ping": "Tell whether a registry answers, and how it wants to be asked.",
