@@ -3,13 +3,19 @@
 ghcr.io/team/app:1, docker://ghcr.io/team/app:1     a registry
 local:ghcr.io/team/app:1                            this user's own store
 oci:folder, oci:folder:name                         an image layout
+docker-archive:file[:name], oci-archive:file[:name] a tar file of images
+docker-daemon:name                                  an engine, over its socket
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
+from kho.client.archive import Archive
+from kho.client.archive_places import ArchivePlace
+from kho.client.archive_target import ArchiveTarget
 from kho.client.journal import Journal
 from kho.client.layout import Layout
 from kho.client.local_store import LocalStore, user_store
@@ -21,6 +27,8 @@ _DOCKER: Final = "docker://"
 _OCI: Final = "oci:"
 _LOCAL: Final = "local:"
 
+SCHEMES: Final = frozenset({"oci", "local", "docker-archive", "oci-archive", "docker-daemon"})
+
 Registries = Callable[[str], Registry]
 
 
@@ -28,13 +36,47 @@ Registries = Callable[[str], Registry]
 class Place:
     """An opened store, what is asked of it, and under which name content goes there."""
 
-    store: Layout | RegistryStore  # what else there is, as it comes
+    store: Layout | RegistryStore | Archive
     target: str | None
     tag: str | None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(self.store, Archive):
+            self.store.close()
 
     async def wanted(self) -> str:
         """What to ask for: what was written, or the one image that is there."""
         return self.target or await self.store.only_name()
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where content goes, and under which name; an archive is written by `async with`."""
+
+    store: Layout | RegistryStore | ArchiveTarget
+    tag: str | None
+
+    async def __aenter__(self) -> Self:
+        if isinstance(self.store, ArchiveTarget):
+            await self.store.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(self.store, ArchiveTarget):
+            await self.store.__aexit__(kind, error, trace)
 
 
 def open_place(text: str, registries: Registries, journal: Journal | None = None) -> Place:
@@ -42,6 +84,9 @@ def open_place(text: str, registries: Registries, journal: Journal | None = None
 
     Raises ReferenceInvalid.
     """
+    archive = ArchivePlace.parse(text)
+    if archive is not None:
+        return Place(archive.source(), archive.name if archive.file else None, None)
     if text.startswith(_OCI):
         folder, colon, name = text.removeprefix(_OCI).partition(":")
         if not folder:
@@ -54,6 +99,16 @@ def open_place(text: str, registries: Registries, journal: Journal | None = None
     return Place(store, found.target, found.tag if found.digest is None else None)
 
 
+def open_aim(text: str, registries: Registries, journal: Journal | None = None) -> Aim:
+    """Read a place that content goes to; raise ReferenceInvalid, Misused."""
+    archive = ArchivePlace.parse(text)
+    if archive is not None:
+        return Aim(archive.target(), archive.name)
+    place = open_place(text, registries, journal)
+    assert not isinstance(place.store, Archive)
+    return Aim(place.store, place.tag)
+
+
 def open_local(text: str, folder: Path | None = None) -> Place:
     """A reference in the local store, whether it is there or not."""
     ref = Reference.parse(text)
@@ -63,7 +118,8 @@ def open_local(text: str, folder: Path | None = None) -> Place:
 
 async def open_read(text: str, registries: Registries) -> Place:
     """As `open_place`, but a bare reference is first looked for in the local store."""
-    if (":" in text and text.split(":", 1)[0] in ("oci", "local")) or text.startswith(_DOCKER):
+    scheme = text.partition(":")[0] if ":" in text else ""
+    if scheme in SCHEMES or text.startswith(_DOCKER):
         return open_place(text, registries)
     near = open_local(text)
     if isinstance(near.store, LocalStore) and near.store.has_name(Reference.parse(text)):

@@ -35,25 +35,24 @@ async def command(
 ) -> None:
     """Copy an image, with all its platforms; what is there already is not sent.
 
-    A place is a reference (ghcr.io/team/app:1), or a folder in image-layout form
-    (oci:folder:name).
+    A place is a reference (ghcr.io/team/app:1), the local store (local:app:1), a folder in
+    image-layout form (oci:folder:name), an archive (docker-archive:file:name,
+    oci-archive:file:name; - is standard input or output), or an engine (docker-daemon:name).
     """
     from kho.client.copy import Copier  # noqa: PLC0415
     from kho.client.journal import Journal, user_folder  # noqa: PLC0415
-    from kho.client.places import open_place  # noqa: PLC0415
+    from kho.client.places import open_aim, open_place  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)
     origin = open_place(source, wire.registry)
-    aim = open_place(destination, wire.registry, Journal(user_folder()))
-    copier = Copier(
-        origin.store,
-        aim.store,
-        referrers=referrers,
-        parallel=transfer.jobs,
-        told=transfer.told(silent=as_json),
-    )
-    copied = await copier.copy(await origin.wanted(), [aim.tag] if aim.tag else [], wanted)
+    aim = open_aim(destination, wire.registry, Journal(user_folder()))
+    told = transfer.told(silent=as_json)
+    async with origin, aim:
+        copier = Copier(
+            origin.store, aim.store, referrers=referrers, parallel=transfer.jobs, told=told
+        )
+        copied = await copier.copy(await origin.wanted(), [aim.tag] if aim.tag else [], wanted)
     if as_json:
         blobs = {str(digest): outcome.value for digest, outcome in copied.outcomes.items()}
         shown.as_json(
