@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "save": "Save images in an archive that docker, podman and others load.",
     "sync": "Keep repositories like others: what differs is copied.",
     "tags": "List the tags of a repository.",
+    "unpack": "Unpack an image into a folder, or a bundle for runc.",
     "whoami": "Tell who you are at a registry, and whether the login still holds.",
 }
 
