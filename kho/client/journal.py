@@ -1,6 +1,7 @@
 """Uploads under way, kept beyond the process: the next run goes on where this one was killed.
 
-    <folder>/<sha256 of host/repository@digest>.json    {"url": "https://..."}; locked by its owner
+    <folder>/<sha256 of host/repository@digest>.json    {"url": "https://..."}, in a line; locked
+                                                        by its owner, gone when the blob is there
 
 Nothing secret is in it but the session's address. An entry that is lost costs bytes, nothing else.
 """
@@ -36,15 +37,17 @@ class Entry:
     def read(self) -> str | None:
         """The session's address."""
         with suppress(ValueError, AttributeError):
-            url = json.loads(os.pread(self._fd, 65_536, 0)).get("url")
+            line = os.pread(self._fd, 65_536, 0).partition(b"\n")[0]
+            url = json.loads(line).get("url")
             return url if isinstance(url, str) else None
         return None
 
     def write(self, url: str | None) -> None:
         """Keep an address; None when there is nothing to go on with."""
-        os.ftruncate(self._fd, 0)
-        if url is not None:
-            os.pwrite(self._fd, json.dumps({"url": url}).encode(), 0)
+        line = b"" if url is None else json.dumps({"url": url}).encode() + b"\n"
+        # In this order: whoever is killed in between has the old address or the new one.
+        os.pwrite(self._fd, line, 0)
+        os.ftruncate(self._fd, len(line))
 
 
 class Journal:
@@ -52,12 +55,15 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._swept = False
 
     @contextmanager
     def entry(self, where: str, digest: Digest) -> Iterator[Entry | None]:
         """An upload's entry; None where another process has it, or the folder cannot be had."""
-        name = hashlib.sha256(f"{where}@{digest}".encode()).hexdigest()
-        path = self._folder / f"{name}.json"
+        path = self._path(where, digest)
+        if not self._swept:
+            self._swept = True
+            self.sweep()
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -78,6 +84,15 @@ class Journal:
                     path.unlink(missing_ok=True)
         finally:
             os.close(fd)
+
+    def forget(self, where: str, digest: Digest) -> None:
+        """The blob is there: an earlier run may have been killed before it could say so."""
+        with suppress(OSError):
+            self._path(where, digest).unlink()
+
+    def _path(self, where: str, digest: Digest) -> Path:
+        name = hashlib.sha256(f"{where}@{digest}".encode()).hexdigest()
+        return self._folder / f"{name}.json"
 
     def sweep(self) -> None:
         """Forget what is too old."""

@@ -75,6 +75,8 @@ class RegistryStore:
         """Nothing where it is there, a mount within one registry, else an upload."""
         told.begin(content)
         if await blobs.size(self.registry, self.repository, content.digest) == content.size:
+            if self.journal is not None:
+                self.journal.forget(self.name, content.digest)
             return Outcome.PRESENT
         session = None
         if isinstance(source, RegistryStore) and self._is_near(source):

@@ -35,7 +35,8 @@ async def steady(
     Raises ContentMismatch; Unreachable when the source stays away.
     """
     position, held, rest = start, b"", _Rest(told)
-    while True:
+    # An earlier run may have had all of it, and not come to naming it.
+    while position < content.size or not content.size:
         try:
             async with aclosing(_pieces(source, content, position, told.rate)) as pieces:
                 async for piece in pieces:
