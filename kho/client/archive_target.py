@@ -128,7 +128,7 @@ class ArchiveTarget:
 
     async def tags(self) -> AsyncIterator[str]:
         """The names so far."""
-        for name in sorted(self._names):
+        for name in self._names:
             yield name
 
     def full_name(self, name: str) -> str:
@@ -160,8 +160,8 @@ class ArchiveTarget:
             await write(content)
 
     def _roots(self) -> list[tuple[str | None, Digest]]:
-        """Named manifests by name, then those that neither a name nor an index speaks of."""
-        named = sorted(self._names.items())
+        """Named manifests as they came, then those that neither a name nor an index speaks of."""
+        named = list(self._names.items())
         known = {digest for _, digest in named}
         for manifest in self._manifests.values():
             parsed = _parsed(manifest)

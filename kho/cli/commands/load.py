@@ -1,5 +1,6 @@
 """`kho load [-i FILE]`."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -26,10 +27,13 @@ async def command(wire: "Wire", file: str, *, transfer: "Transfer", as_json: boo
     Takes what docker save, podman save, skopeo, crane and kho save write, also gzip or zstd of it.
     """
     from kho.client.archive import Archive  # noqa: PLC0415
+    from kho.client.errors import Misused  # noqa: PLC0415
     from kho.client.load import load  # noqa: PLC0415
     from kho.client.local_store import LocalStore, user_store  # noqa: PLC0415
 
     del wire
+    if file == "-" and sys.stdin.isatty():
+        raise Misused("what is to be loaded? Name a file with -i, or pipe one in")
     told = transfer.told(silent=as_json)
     loaded = []
     async with Archive(file, told=told) as archive:

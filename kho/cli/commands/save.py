@@ -42,6 +42,7 @@ async def command(
     from kho.client.archive_places import ArchivePlace  # noqa: PLC0415
     from kho.client.copy import Copier  # noqa: PLC0415
     from kho.client.places import open_read  # noqa: PLC0415
+    from kho.client.save import save  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)
@@ -52,7 +53,7 @@ async def command(
                 copier = Copier(origin.store, target, parallel=transfer.jobs, told=told)
                 found = await origin.wanted()
                 name = _name(image, found)
-                await copier.copy(found, [name] if name else [], wanted)
+                await save(copier, found, name, wanted)
 
 
 def _name(text: str, found: str) -> str | None:
