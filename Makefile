@@ -52,6 +52,7 @@ fuzz: .venv/fuzz ## look for inputs that break the parsers, SECONDS=60 for each 
 bench: .venv/development ## khod beside other registries, in one run
 	.ci/install bench
 	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench.clients $(ARGS)
 
 .PHONY: lint
 lint: .venv/development ## ruff, mypy, import contracts

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tarfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ class Layout:
         """As skopeo names it."""
         return f"oci:{self.folder}:{self.tag}"
 
+    def rewritten(self, folder: Path, change: Callable[[bytes], bytes], kind: str) -> "Layout":
+        """The same image, its layers changed and of another media type."""
+        manifest = _manifest(self)
+        config = json.loads(_blob(self.folder, manifest["config"]["digest"]).read_bytes())
+        layers = [
+            change(_blob(self.folder, layer["digest"]).read_bytes()) for layer in manifest["layers"]
+        ]
+        return _written(folder, config, layers, kind)
+
 
 class Images:
     """Copies of one image that no registry has seen: their files are the same, their digests new.
@@ -49,9 +59,9 @@ class Images:
         self._stamp: int | None = None
         self._copies: list[Layout] = []
         if layer_size:
-            self._source = _small(folder / "source", layer_size)
+            self.source = _small(folder / "source", layer_size)
         else:
-            self._source = _known(debian_image().folder / "debian", "debian")
+            self.source = _known(debian_image().folder / "debian", "debian")
 
     def copies(self, stamp: int, count: int) -> tuple[Layout, ...]:
         """So many of them for one round; the same for the same stamp."""
@@ -59,7 +69,7 @@ class Images:
             self.close()
             self._stamp = stamp
         while len(self._copies) < count:
-            self._copies.append(_copy(self._source, self._folder / f"copy-{len(self._copies)}"))
+            self._copies.append(_copy(self.source, self._folder / f"copy-{len(self._copies)}"))
         return tuple(self._copies[:count])
 
     def close(self) -> None:
@@ -67,6 +77,41 @@ class Images:
         for copy in self._copies:
             shutil.rmtree(copy.folder)
         self._copies.clear()
+
+
+def one_layer(folder: Path, size: int) -> Layout:
+    """An image of one layer of so many random bytes, not compressed, written piece by piece."""
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    hasher, made = hashlib.sha256(), blobs / "layer"
+    entry = tarfile.TarInfo("layer")
+    entry.size = size
+    with made.open("wb") as file:
+        for piece in _tar_of(entry):
+            hasher.update(piece)
+            file.write(piece)
+    digest = f"sha256:{hasher.hexdigest()}"
+    made.rename(_blob(folder, digest))
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [digest]},
+    }
+    layer = {
+        "mediaType": "application/vnd.oci.image.layer.v1.tar",
+        "digest": digest,
+        "size": _blob(folder, digest).stat().st_size,
+    }
+    return _listed(folder, config, [layer])
+
+
+def _tar_of(entry: tarfile.TarInfo) -> Iterator[bytes]:
+    yield entry.tobuf()
+    block = os.urandom(1 << 20)
+    for start in range(0, entry.size, len(block)):
+        yield start.to_bytes(8) + block[8 : min(len(block), entry.size - start)]
+    yield bytes(1024 + -entry.size % 512)
 
 
 def _small(folder: Path, layer_size: int) -> Layout:
@@ -101,13 +146,20 @@ def _empty_member() -> bytes:
     return _HEAD + os.urandom(COMMENT).hex().encode() + _FOOT
 
 
-def _written(folder: Path, config: dict[str, Any], layers: list[bytes]) -> Layout:
+def _written(
+    folder: Path, config: dict[str, Any], layers: list[bytes], kind: str = _LAYER
+) -> Layout:
     (folder / "blobs" / "sha256").mkdir(parents=True)
+    return _listed(folder, config, [_stored(folder, kind, layer) for layer in layers])
+
+
+def _listed(folder: Path, config: dict[str, Any], layers: list[dict[str, Any]]) -> Layout:
+    """What makes a layout of layers that are there."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
         "config": _stored(folder, _CONFIG, json.dumps(config).encode()),
-        "layers": [_stored(folder, _LAYER, layer) for layer in layers],
+        "layers": layers,
     }
     tag = {"annotations": {"org.opencontainers.image.ref.name": TAG}}
     entry = _stored(folder, _MANIFEST, json.dumps(manifest).encode()) | tag

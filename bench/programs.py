@@ -29,15 +29,21 @@ def locate(peer: Peer) -> tuple[Peer, Path]:
             return peer, built
         if peer.fallback:
             return locate(peer_named(peer.fallback))
-    found = _installed(peer.program)
-    if found is None:
+    path = _installed(peer.program)
+    if path is None:
         raise ProgramMissingError(f"{peer.title}: no program named {peer.program} was found")
-    return peer, found
+    return peer, path
 
 
 def lacking(needs: Sequence[str]) -> tuple[str, ...]:
     """Those of these programs that are not installed here."""
     return tuple(name for name in needs if not _at_hand(name))
+
+
+def found(name: str) -> Path | None:
+    """A program, installed or built by `.ci/install`."""
+    built = GO_TOOLS / name
+    return built if built.exists() else _installed(name)
 
 
 def version_of(peer: Peer, program: Path) -> str:
@@ -60,8 +66,8 @@ def _installed(name: str) -> Path | None:
     beside = Path(sys.executable).parent / name
     if os.access(beside, os.X_OK):
         return beside
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/go/bin")
-    return Path(found) if found else None
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/go/bin")
+    return Path(path) if path else None
 
 
 def _go_built(peer: Peer) -> Path | None:
