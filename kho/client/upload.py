@@ -193,7 +193,9 @@ class Upload:
     def _recover(self, error: Refused | Unreachable) -> None:
         """Decide how to go on; raise the error where there is no way."""
         self._barren += 1
-        if self._barren >= ATTEMPTS:
+        # No session was opened: there is no such repository, and asking again makes none.
+        absent = isinstance(error, NotFound) and self._session is None
+        if absent or self._barren >= ATTEMPTS:
             raise error
         self._asked = False
         if isinstance(error, Unreachable) and self._barren > 1:
