@@ -2,7 +2,7 @@
 
 from typing import Final, NoReturn
 
-import click
+from kho.cli import shown
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -11,11 +11,13 @@ NOT_ALLOWED: Final = 4
 UNREACHABLE: Final = 5
 WRONG_CONTENT: Final = 6
 INTERRUPTED: Final = 130
+# As of a program that the kernel ends for writing to nobody: 128 and SIGPIPE.
+UNREAD: Final = 141
 
 
 def fail(text: str, code: int = FAILED) -> NoReturn:
     """End with a line on standard error."""
-    click.echo(f"kho: {text}", err=True)
+    shown.line(f"kho: {text}", err=True)
     raise SystemExit(code)
 
 

@@ -10,6 +10,7 @@ from kho import __version__
 
 # Each is `command` in kho/cli/commands/<name>.py.
 COMMANDS: Final = {
+    "completion": "Print what makes a shell complete commands and image names.",
     "copy": "Copy images between registries, layouts and this machine.",
     "digest": "Print the digest of an image.",
     "doctor": "Find out what is wrong between here and a registry.",
@@ -25,22 +26,71 @@ COMMANDS: Final = {
 }
 
 
+# How --help groups them; what stands in none of them is listed last.
+SECTIONS: Final = {
+    "Images": (
+        ("pull", "push", "copy", "sync", "images", "tag", "rmi"),
+        ("inspect", "history", "save", "load", "unpack"),
+    ),
+    "Registries": (
+        ("ls", "search", "tags", "digest", "referrers", "attach", "delete", "ping", "doctor"),
+    ),
+    "Looking inside": (("cat", "diff", "tree", "manifest", "blob", "validate"),),
+    "Building": (("pack", "append", "mutate", "rebase", "flatten"),),
+    "Logins": (("login", "logout", "whoami"),),
+}
+
+
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"kho.cli.commands.{cmd_name}")
         found: click.Command = module.command
+        if ctx.resilient_parsing:
+            from kho.cli.completion import prepare  # noqa: PLC0415
+
+            prepare(found)
         return found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, which knows no names of commands that are not loaded."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand:
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from None
+
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+        grouped = {
+            title: [name for row in rows for name in row] for title, rows in SECTIONS.items()
+        }
+        named = {name for names in grouped.values() for name in names}
+        grouped["Other"] = [name for name in COMMANDS if name not in named]
+        width = max(map(len, COMMANDS))
+        for title, names in grouped.items():
+            known = [(name.ljust(width), COMMANDS[name]) for name in names if name in COMMANDS]
+            if known:
+                with formatter.section(title):
+                    formatter.write_dl(known)
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list["click.shell_completion.CompletionItem[str]"]:
+        """Names of commands, none of which is loaded for it; and options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+        known = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*known, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,9 +98,24 @@ class _Commands(click.Group):
 def main() -> None:
     """kho, a client for container registries that needs no daemon.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 login needed or not allowed,
-    5 registry not reached or busy, 6 content is not what it should be, 130 interrupted.
-    """
+    An image is written as docker has it (ghcr.io/team/app:1.2, debian), or as a place:
+    oci:FOLDER[:NAME], docker-archive:FILE, oci-archive:FILE, docker-daemon:NAME, local:NAME.
+    `kho COMMAND --help` has examples.
+
+    Results go to standard output, as one JSON value with --json; all else to standard error.
+
+    \b
+    Exit codes:
+      0    done
+      1    failed, or what was asked about differs
+      2    wrong usage
+      3    not found
+      4    login needed, or not allowed
+      5    registry not reached, or busy
+      6    content is not what it should be
+      130  interrupted
+      141  nobody read the output to its end
+    """  # noqa: D301 - what click takes for "leave these lines as they are"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,15 @@
-"""What is printed: JSON for programs, lines for people and logs."""
+"""What is printed: JSON for programs, lines for people and logs, content as it is.
+
+Names of tags, files in images, annotations and errors come from others: they are printed by `line`,
+which lets nothing through that moves a terminal's cursor, renames its window, or answers for it.
+"""
 
 import json
+import os
+import shutil
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -19,6 +26,61 @@ EVERY_SECONDS: Final = 10.0
 def as_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON takes
     """One value, indented."""
     click.echo(json.dumps(value, indent=2))
+
+
+def printable(text: str) -> str:
+    r"""The same where it is printable; else as an escape: `\x1b`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(sign: str) -> str:
+    code = ord(sign)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - a byte that is no UTF-8, as os.fsdecode has it
+        return f"\\x{code - 0xDC00:02x}"
+    return ascii(sign)[1:-1]
+
+
+def line(text: str = "", *, err: bool = False) -> None:
+    """One line, printable."""
+    click.echo(printable(text), err=err)
+
+
+def lines(text: str) -> None:
+    """Some lines, each printable."""
+    for one in text.splitlines():
+        line(one)
+
+
+def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:
+    """Columns, those in `right` with their ends in one line; on a terminal no longer than that."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for row in cells:
+        parts = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        text = "  ".join(parts).rstrip()
+        click.echo(f"{text[: most - 1]}…" if most and len(text) > most else text)
+
+
+def content(piece: bytes) -> None:
+    """Bytes as they are; on a terminal lines that do nothing to it."""
+    out = sys.stdout.buffer
+    if sys.stdout.isatty():
+        text = piece.decode("utf-8", "surrogateescape")
+        kept = "".join(one if one in "\n\t" else printable(one) for one in text)
+        piece = kept.encode("utf-8", "backslashreplace")
+    out.write(piece)
+    out.flush()
+
+
+def discard() -> None:
+    """Nobody reads any more: what is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def size(count: float) -> str:
@@ -66,4 +128,4 @@ class Lines(Progress):
         self._say(text)
 
     def _say(self, text: str) -> None:
-        print(text, file=sys.stderr)  # noqa: T201 - click.echo takes 20 us more
+        print(printable(text), file=sys.stderr)  # noqa: T201 - click.echo takes 20 us more

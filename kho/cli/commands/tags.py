@@ -27,4 +27,4 @@ async def command(wire: "Wire", repository: str, *, as_json: bool) -> None:
         shown.as_json({"repository": ref.where, "tags": found})
         return
     async for tag in tags(registry, ref.repository):
-        click.echo(tag)
+        shown.line(tag)
