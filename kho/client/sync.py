@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any
 
 from kho.client.copy import PARALLEL, Copier
@@ -23,6 +22,7 @@ from kho.client.sync_choice import born, find, narrowed
 from kho.client.sync_file import Rule
 from kho.client.sync_plan import Pair, Store, check, literal, pairs, selects
 from kho.client.sync_prune import is_fallback, remove
+from kho.client.sync_report import Action, Report, Step
 from kho.oci.digest import Digest, parse_digest
 from kho.oci.errors import RegistryError
 from kho.remote.errors import NotFound, RemoteError
@@ -30,43 +30,6 @@ from kho.remote.manifests import Manifest
 from kho.remote.registry import Registry
 
 _TOLD = (RemoteError, ClientError, RegistryError, OSError)
-
-
-class Action(Enum):
-    """What becomes of a tag."""
-
-    COPIED = "copied"
-    SAME = "same"
-    PRUNED = "pruned"
-    YOUNG = "too young"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One tag of the target, or a whole repository or rule where `tag` is None and it failed."""
-
-    action: Action
-    source: str
-    target: str
-    tag: str | None = None
-    digest: Digest | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All steps, in the order in which they ended."""
-
-    steps: list[Step]
-
-    def of(self, action: Action) -> list[Step]:
-        """The steps that ended so."""
-        return [one for one in self.steps if one.action is action]
-
-
-class SyncFailed(ClientError):
-    """Something is not as it should be; the report tells what."""
 
 
 def _tell_nobody(_: Step) -> None:

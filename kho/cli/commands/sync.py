@@ -12,8 +12,8 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
-    from kho.client.sync import Report, Step
     from kho.client.sync_file import Rule
+    from kho.client.sync_report import Report, Step
 
 
 @click.command("sync")
@@ -47,8 +47,9 @@ async def command(
     name ends in .yaml, .yml, .json or .toml, lists several of these.
     """
     from kho.client.journal import Journal, user_folder  # noqa: PLC0415
-    from kho.client.sync import Action, Sync  # noqa: PLC0415
+    from kho.client.sync import Sync  # noqa: PLC0415
     from kho.client.sync_file import read_rules  # noqa: PLC0415
+    from kho.client.sync_report import Action  # noqa: PLC0415
 
     if destination is None:
         given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
@@ -116,7 +117,7 @@ def _line(step: "Step") -> str:
 
 def _value(report: "Report") -> dict[str, list[dict[str, str]]]:
     """The steps by what became of them."""
-    from kho.client.sync import Action  # noqa: PLC0415
+    from kho.client.sync_report import Action  # noqa: PLC0415
 
     names = {"too young": "tooYoung"}
     return {
