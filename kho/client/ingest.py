@@ -79,7 +79,7 @@ def _prepared(folder: Path, digest: Digest) -> Path:
 
 def _lock(path: Path) -> int | None:
     """Open and lock the part; None while somebody else is at it, or has just placed it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with suppress(BlockingIOError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_still(path, fd):

@@ -17,15 +17,21 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from kho.client.errors import ClientError
 from kho.client.ingest import Ingest
+from kho.client.layout_files import (
+    LayoutBroken,
+    open_regular,
+    read_regular,
+    regular_size,
+    writing,
+)
 from kho.client.progress import Outcome, Progress
 from kho.client.steady import steady
 from kho.client.store import ContentMissing, Source
 from kho.client.whole_file import write_whole
 from kho.oci import media_types
 from kho.oci.digest import Digest, parse_digest
-from kho.oci.errors import RegistryError
+from kho.oci.errors import DigestInvalid, RegistryError
 from kho.oci.manifest import Descriptor, parse_manifest
 from kho.oci.strict_json import JsonRefused, parse_object
 from kho.remote.blobs import Stream
@@ -34,13 +40,13 @@ from kho.remote.manifests import BYTES, Manifest
 from kho.remote.referrers import Referrer
 
 NAME: Final = "org.opencontainers.image.ref.name"
+# Some 50,000 images; a larger one is no list that somebody keeps.
+INDEX_BYTES: Final = 16 * 1024 * 1024
+_VERSION: Final = "1.0.0"
 _LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_LAYOUT_BYTES: Final = 4096
 _PIECE: Final = 256 * 1024
 _MODE: Final = 0o644
-
-
-class LayoutBroken(ClientError):
-    """A folder that is no image layout; one line that says why."""
 
 
 class Layout:
@@ -63,17 +69,17 @@ class Layout:
     async def manifest(self, target: str) -> Manifest:
         """By name or digest; raise ContentMissing."""
         if ":" in target and target.partition(":")[0] in ("sha256", "sha512"):
-            return self._read(parse_digest(target), None)
+            return self.read(parse_digest(target), None)
         for entry in self.entries():
             if name_of(entry) == target:
                 told = entry.get("mediaType")
-                return self._read(_digest(entry), told if isinstance(told, str) else None)
+                return self.read(digest_of(entry), told if isinstance(told, str) else None)
         raise ContentMissing(f"{self.name} has no image {target}")
 
-    def _read(self, digest: Digest, media_type: str | None) -> Manifest:
+    def read(self, digest: Digest, media_type: str | None = None) -> Manifest:
+        """By digest; raise ContentMissing, ContentMismatch, LayoutBroken."""
         try:
-            with self.path(digest).open("rb") as file:
-                content = file.read(BYTES + 1)
+            content = read_regular(self.path(digest), BYTES)
         except FileNotFoundError as error:
             raise ContentMissing(f"{self.name} has no {digest}") from error
         if Digest.of(content, digest.algorithm) != digest:
@@ -84,20 +90,21 @@ class Layout:
     async def blob(self, content: Descriptor, start: int) -> AsyncIterator[Stream]:
         """From its file."""
         try:
-            file = self.path(content.digest).open("rb", buffering=0)
+            fd = open_regular(self.path(content.digest))
         except FileNotFoundError as error:
             raise ContentMissing(f"{self.name} has no {content.digest}") from error
-        with file:
-            size = os.fstat(file.fileno()).st_size
-            yield Stream(start, size, _pieces(file.fileno(), start))
+        try:
+            yield Stream(start, os.fstat(fd).st_size, _pieces(fd, start))
+        finally:
+            os.close(fd)
 
     async def referrers(self, digest: Digest) -> list[Referrer]:
         """Manifests of the index whose subject it is."""
         found = []
         for entry in self.entries():
             try:
-                manifest = parse_manifest(self._read(_digest(entry), None).content, None)
-            except (ContentMissing, RegistryError):
+                manifest = parse_manifest(self.read(digest_of(entry), None).content, None)
+            except (ContentMissing, ContentMismatch, LayoutBroken, RegistryError):
                 continue
             if manifest.subject == digest:
                 found.append({"artifactType": manifest.artifact_type, **entry})
@@ -116,15 +123,15 @@ class Layout:
         if len(entries) != 1:
             names = ", ".join(sorted(filter(None, map(name_of, entries)))) or "none"
             raise ContentMissing(f"{self.name}: which image? Write {self.name}:NAME of: {names}")
-        return name_of(entries[0]) or str(_digest(entries[0]))
+        return name_of(entries[0]) or str(digest_of(entries[0]))
 
     # Target
 
     async def has_manifest(self, digest: Digest) -> bool:
         """Whether it and all below it is there."""
         try:
-            parsed = parse_manifest(self._read(digest, None).content, None)
-        except (ContentMissing, ContentMismatch, RegistryError):
+            parsed = parse_manifest(self.read(digest, None).content, None)
+        except (ContentMissing, ContentMismatch, LayoutBroken, RegistryError):
             return False
         for one in parsed.references:
             if one.kind == "manifest":
@@ -136,10 +143,7 @@ class Layout:
 
     def holds(self, content: Descriptor) -> bool:
         """Whether it is there in full length: it was verified before it got its name."""
-        try:
-            return self.path(content.digest).stat().st_size == content.size
-        except FileNotFoundError:
-            return False
+        return regular_size(self.path(content.digest)) == content.size
 
     async def take_blob(self, content: Descriptor, source: Source, told: Progress) -> Outcome:
         """Fetch, verify, name; wait where another process is at it."""
@@ -147,6 +151,10 @@ class Layout:
         if self.holds(content):
             return Outcome.PRESENT
         self.prepare()
+        with writing(self.folder):
+            return await self._take(content, source, told)
+
+    async def _take(self, content: Descriptor, source: Source, told: Progress) -> Outcome:
         async with Ingest.locked(self.folder / "ingest", content.digest) as ingest:
             if self.holds(content):
                 return Outcome.PRESENT
@@ -171,35 +179,52 @@ class Layout:
 
     async def take_manifest(self, manifest: Manifest, tag: str | None) -> None:
         """Store it; list it where it has a name, or refers to another."""
-        self.prepare()
-        path = self.path(manifest.digest)
-        await asyncio.to_thread(write_whole, path, manifest.content, _MODE)
+        await self.keep(manifest)
         refers = b'"subject"' in manifest.content
         if tag is not None or refers:
-            self.enlist(_entry(manifest), tag)
+            self.enlist(entry_of(manifest), tag)
 
-    def prepare(self) -> None:
-        """Make the folder a layout."""
-        self.path(Digest.of(b"")).parent.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "oci-layout").exists():
-            write_whole(self.folder / "oci-layout", _LAYOUT, _MODE)
+    async def keep(self, manifest: Manifest) -> None:
+        """Store its bytes; nothing lists it yet."""
+        self.prepare(manifest.digest.algorithm)
+        with writing(self.folder):
+            path = self.path(manifest.digest)
+            await asyncio.to_thread(write_whole, path, manifest.content, _MODE)
+
+    def prepare(self, algorithm: str = "sha256") -> None:
+        """Make the folder a layout; raise LayoutUnwritable."""
+        with writing(self.folder):
+            (self.folder / "blobs" / algorithm).mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "oci-layout").exists():
+                write_whole(self.folder / "oci-layout", _LAYOUT, _MODE)
 
     # Index
 
     def entries(self) -> list[dict[str, Any]]:
-        """The descriptors of index.json; none where there is no such file."""
+        """The descriptors of index.json; none where there is no such file.
+
+        Raises LayoutBroken, also for a layout of another version.
+        """
+        layout = self._object("oci-layout", _LAYOUT_BYTES)
+        if layout is not None and layout.get("imageLayoutVersion") != _VERSION:
+            raise LayoutBroken(f"{self.folder}/oci-layout tells of another version than {_VERSION}")
         path = self.folder / "index.json"
-        try:
-            with path.open("rb") as file:
-                value = parse_object(file.read(64 * BYTES))
-        except FileNotFoundError:
+        value = self._object("index.json", INDEX_BYTES)
+        if value is None:
             return []
-        except JsonRefused as error:
-            raise LayoutBroken(f"{path}: {error}") from error
         entries = value.get("manifests")
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
             raise LayoutBroken(f"{path}: manifests is no list of descriptors")
         return entries
+
+    def _object(self, name: str, limit: int) -> dict[str, Any] | None:
+        path = self.folder / name
+        try:
+            return parse_object(read_regular(path, limit))
+        except FileNotFoundError:
+            return None
+        except JsonRefused as error:
+            raise LayoutBroken(f"{path}: {error}") from error
 
     def enlist(self, entry: dict[str, Any], name: str | None) -> None:
         """Put a descriptor into the index, in place of what had its name."""
@@ -219,7 +244,9 @@ class Layout:
     @contextmanager
     def changing(self) -> Iterator[list[dict[str, Any]]]:
         """The index, to be changed in place; one process at a time, all or nothing."""
-        fd = os.open(self.folder / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with writing(self.folder):
+            fd = os.open(self.folder / "index.lock", flags, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             entries = self.entries()
@@ -229,7 +256,9 @@ class Layout:
                 "mediaType": media_types.OCI_INDEX,
                 "manifests": entries,
             }
-            write_whole(self.folder / "index.json", json.dumps(index, indent=2).encode(), _MODE)
+            with writing(self.folder):
+                content = json.dumps(index, indent=2).encode()
+                write_whole(self.folder / "index.json", content, _MODE)
         finally:
             os.close(fd)
 
@@ -251,14 +280,19 @@ def name_of(entry: dict[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _digest(entry: dict[str, Any]) -> Digest:
+def digest_of(entry: dict[str, Any]) -> Digest:
+    """What an entry of an index stands for; raise LayoutBroken."""
     text = entry.get("digest")
     if not isinstance(text, str):
         raise LayoutBroken("a descriptor of index.json has no digest")
-    return parse_digest(text)
+    try:
+        return parse_digest(text)
+    except DigestInvalid as error:
+        raise LayoutBroken(f"index.json has {text[:100]!a} as a digest") from error
 
 
-def _entry(manifest: Manifest) -> dict[str, Any]:
+def entry_of(manifest: Manifest) -> dict[str, Any]:
+    """What an index says of a manifest."""
     return {
         "mediaType": manifest.media_type,
         "digest": str(manifest.digest),
