@@ -11,9 +11,9 @@ hashes the stored bytes again (`resume` answers None).
 """
 
 import ctypes
-import ctypes.util
 import hashlib
 import platform
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, Protocol, Self
 
@@ -37,12 +37,18 @@ class Hasher(Protocol):
         """The state, for `resume_hasher`; None where this machine cannot save it."""
 
 
+def _names() -> Iterator[str]:
+    yield "libcrypto.so.3"
+    yield "libcrypto.so.1.1"
+    import ctypes.util  # noqa: PLC0415 - asks ldconfig, and the compiler
+
+    yield from filter(None, [ctypes.util.find_library("crypto")])
+
+
 @lru_cache(maxsize=1)
 def _libcrypto() -> ctypes.CDLL | None:
     """The libcrypto that hashlib itself uses where it can be found, else the system's."""
-    for name in ("libcrypto.so.3", "libcrypto.so.1.1", ctypes.util.find_library("crypto")):
-        if name is None:
-            continue
+    for name in _names():
         try:
             library = ctypes.CDLL(name)
             for algorithm in ("SHA256", "SHA512"):
@@ -138,7 +144,12 @@ def _trusted(algorithm: str) -> bool:
 
 
 def new_hasher(algorithm: str = "sha256") -> Hasher:
-    """Start a hash; `algorithm` is one of kho.oci.digest.HEX_LENGTH."""
+    """Start a hash that need not be saved; `algorithm` is one of kho.oci.digest.HEX_LENGTH."""
+    return PlainHasher(algorithm)
+
+
+def new_resumable_hasher(algorithm: str = "sha256") -> Hasher:
+    """Start a hash whose state can be saved, where this machine can do that."""
     library = _libcrypto()
     if library is not None and _trusted(algorithm):
         return ResumableHasher(library, algorithm)

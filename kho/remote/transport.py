@@ -10,23 +10,17 @@ A body that can be sent again is bytes; any other is sent once, and its sender d
 
 import asyncio
 import logging
+import os
 import random
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from time import time
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
-from aiohttp.abc import AbstractResolver
-from yarl import URL
-
-from kho import __version__
 from kho.remote.errors import (
     CredentialsHeld,
     Garbled,
@@ -39,6 +33,11 @@ from kho.remote.errors import (
 )
 from kho.remote.hosts import Host, is_loopback, tls_context
 
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver
+
+    from kho.remote.http import Connections, Response
+
 Body = bytes | AsyncIterator[bytes]
 
 ATTEMPTS: Final = 6
@@ -46,7 +45,6 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 # A registry that asks for a longer rest than this is told about instead.
 PATIENCE: Final = 120.0
-CONNECT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 60.0
 ERROR_BYTES: Final = 64 * 1024
 _HOPS: Final = 5
@@ -83,32 +81,32 @@ class Request:
 class Answer:
     """Status, headers and a body that is read once."""
 
-    def __init__(self, response: aiohttp.ClientResponse, step: str) -> None:
+    def __init__(self, response: "Response", step: str) -> None:
         self._response = response
         self._step = step
         self.status = response.status
-        self.url = str(response.url)
+        self.url = response.url
 
     def header(self, name: str) -> str | None:
         """The value of a header, its lines joined."""
-        values = self._response.headers.getall(name, [])
+        values = self.headers(name)
         return ", ".join(values) if values else None
 
     def headers(self, name: str) -> list[str]:
         """Every line of a header."""
-        return self._response.headers.getall(name, [])
+        return self._response.headers(name)
 
     @property
     def length(self) -> int | None:
         """Content-Length, where it is told."""
-        return self._response.content_length
+        return self._response.length
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes; raise Unreachable when it breaks off."""
         try:
-            async for piece in self._response.content.iter_any():
+            async for piece in self._response.pieces():
                 yield piece
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except OSError as error:
             raise Unreachable(f"{self._step}: the answer broke off: {_told(error)}") from error
 
     async def read(self, limit: int) -> bytes:
@@ -124,8 +122,12 @@ class Answer:
     async def refusal(self) -> Refused:
         """The error that this answer is."""
         body = b""
-        with suppress(aiohttp.ClientError, TimeoutError, OSError):
-            body = await self._response.content.read(ERROR_BYTES)
+        with suppress(OSError):
+            async with aclosing(self._response.pieces()) as pieces:
+                async for piece in pieces:
+                    body += piece
+                    if len(body) >= ERROR_BYTES:
+                        break
         return refused(self._step, self.status, self._response.content_type, body)
 
 
@@ -138,15 +140,14 @@ class Transport:
         silence: float = SILENCE_SECONDS,
         attempts: int = ATTEMPTS,
         pause: float = FIRST_PAUSE,
-        resolver: AbstractResolver | None = None,
+        resolver: "AbstractResolver | None" = None,
     ) -> None:
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=silence
-        )
+        # Seconds after which a registry that says nothing is given up.
+        self.silence = silence
         self._attempts = attempts
         self._pause = pause
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
@@ -158,20 +159,15 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._connections is not None:
+            await self._connections.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, resolver=self._resolver),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                timeout=self._timeout,
-                headers={"User-Agent": f"kho/{__version__}", "Accept-Encoding": "identity"},
-                read_bufsize=2**18,
-            )
-        return self._session
+    def _open(self) -> "Connections":
+        if self._connections is None:
+            from kho.remote.http import Connections  # noqa: PLC0415
+
+            self._connections = Connections(self.silence, self._resolver)
+        return self._connections
 
     @asynccontextmanager
     async def send(self, host: Host, request: Request) -> AsyncIterator[Answer]:
@@ -207,7 +203,9 @@ class Transport:
                 if _is_good(answer, request):
                     await stack.enter_async_context(own.pop_all())
                     return answer, None
-                return await answer.refusal(), _rest(answer)
+                refusal = await answer.refusal()
+                refusal.retry_after = _rest(answer)
+                return refusal, refusal.retry_after
         except Unreachable as cut:
             return cut, None
 
@@ -231,29 +229,28 @@ class Transport:
     @asynccontextmanager
     async def _ask(
         self, host: Host, request: Request, url: SplitResult, headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator["Response"]:
         try:
-            response = await self._open().request(
+            response = await self._open().ask(
                 request.method,
-                URL(url.geturl(), encoded=True),
-                headers=headers,
-                data=request.body,
-                allow_redirects=False,
-                ssl=self._context(host) if url.scheme == "https" else True,
+                url.geturl(),
+                headers,
+                request.body,
+                tls=self._context(host) if url.scheme == "https" else None,
                 proxy=_proxy(url),
             )
-        except aiohttp.ClientConnectorCertificateError as error:
+        except ssl.SSLCertVerificationError as error:
             raise UntrustedServer(
                 f"{request.step}: the certificate of {url.netloc} does not hold:"
-                f" {printable(str(error.certificate_error))}"
+                f" {printable(str(error))}"
             ) from error
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except OSError as error:
             raise Unreachable(f"{request.step}: {url.netloc}: {_told(error)}") from error
         log.debug("%s %s://%s%s %s", request.method, *url[:3], response.status)
         try:
             yield response
         finally:
-            response.release() if response.content.at_eof() else response.close()
+            response.end()
 
     def _context(self, host: Host) -> ssl.SSLContext:
         """The registry's own trust, which holds for where it redirects to as well."""
@@ -301,7 +298,13 @@ def _next(request: Request, url: SplitResult, target: str) -> SplitResult:
 
 def _proxy(url: SplitResult) -> str | None:
     """What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say of this address."""
-    if url.hostname is None or is_loopback(url.hostname) or proxy_bypass(url.hostname):
+    if url.hostname is None or is_loopback(url.hostname):
+        return None
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 30 ms
+
+    if proxy_bypass(url.hostname):
         return None
     return getproxies().get(url.scheme)
 
@@ -311,6 +314,8 @@ def _rest(answer: Answer) -> float | None:
     text = (answer.header("Retry-After") or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - 10 ms
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time())
     except (ValueError, TypeError):

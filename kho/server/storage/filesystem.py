@@ -20,7 +20,7 @@ from typing import Final
 
 from kho.oci.digest import Digest
 from kho.oci.errors import DigestInvalid
-from kho.oci.hashing import Hasher, new_hasher, resume_hasher
+from kho.oci.hashing import Hasher, new_resumable_hasher, resume_hasher
 from kho.server.storage.file_inventory import FileInventory
 from kho.server.storage.file_reader import FileReader
 from kho.server.storage.files import (
@@ -256,7 +256,7 @@ class FilesystemStorage:
     async def resume(self, upload_id: str, algorithm: str, checkpoint: Checkpoint) -> FileWriter:
         """Open, lock, cut back to the checkpoint, take up its hash."""
         if checkpoint.size == 0:
-            hasher: Hasher | None = new_hasher(algorithm)
+            hasher: Hasher | None = new_resumable_hasher(algorithm)
         else:
             hasher = resume_hasher(algorithm, checkpoint.state)
         if hasher is None:  # which takes as long as there are bytes

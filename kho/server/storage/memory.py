@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kho.oci.digest import Digest
 from kho.oci.errors import DigestInvalid, Unavailable
-from kho.oci.hashing import Hasher, new_hasher, resume_hasher
+from kho.oci.hashing import Hasher, new_resumable_hasher, resume_hasher
 from kho.server.storage.interface import (
     Checkpoint,
     StoredBlob,
@@ -185,7 +185,7 @@ class MemoryStorage:
             raise UploadBusy
         hasher = resume_hasher(algorithm, checkpoint.state)
         if hasher is None:
-            hasher = new_hasher(algorithm)
+            hasher = new_resumable_hasher(algorithm)
             hasher.update(bytes(session.content[: checkpoint.size]))
         return MemoryWriter(self, upload_id, session, checkpoint.size, hasher)
 

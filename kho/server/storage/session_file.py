@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from kho.oci.hashing import Hasher, new_hasher
+from kho.oci.hashing import Hasher, new_resumable_hasher
 from kho.server.storage.interface import UploadBusy, UploadMissing
 
 REHASH: Final = 1024 * 1024
@@ -37,7 +37,7 @@ def write_all(fd: int, chunk: bytes, offset: int) -> None:
 
 def hash_file(fd: int, size: int, algorithm: str) -> Hasher:
     """Hash the first `size` bytes; raise UploadMissing when there are fewer."""
-    hasher = new_hasher(algorithm)
+    hasher = new_resumable_hasher(algorithm)
     offset = 0
     while offset < size:
         piece = os.pread(fd, min(REHASH, size - offset), offset)
