@@ -12,7 +12,7 @@ from kho.remote.registry import Registry
 from kho.remote.transport import Request, same_origin
 
 PAGE_BYTES: Final = 32 * 1024 * 1024
-PAGES: Final = 100_000
+PAGES: Final = 10_000
 
 
 async def pages(

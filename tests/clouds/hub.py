@@ -13,6 +13,7 @@ class Hub(Shape):
 
     name: str = "hub"
     host: str = "registry-1.docker.io"
+    also: tuple[str, ...] = ("index.docker.io",)
     auth_host: str = "auth.docker.io"
     cdn_host: str = "production.cloudflare.docker.com"
     realm: str = "https://auth.docker.io/token"

@@ -54,6 +54,8 @@ class Shape(ABC):
     host: str = ""
     auth_host: str = ""
     cdn_host: str = ""
+    # Other names of the registry.
+    also: tuple[str, ...] = ()
     user: str = "alice"
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     own: str = "kholab/"
@@ -66,7 +68,9 @@ class Shape(ABC):
     @property
     def hosts(self) -> tuple[str, ...]:
         """Every name that it answers to."""
-        return tuple(dict.fromkeys(filter(None, (self.host, self.auth_host, self.cdn_host))))
+        return tuple(
+            dict.fromkeys(filter(None, (self.host, self.auth_host, self.cdn_host, *self.also)))
+        )
 
     @property
     def reference(self) -> str:
@@ -83,7 +87,7 @@ class Shape(ABC):
         token = await self.token(request)
         if token is not None:
             return token
-        if request.host != self.host or not request.path.startswith("/v2/"):
+        if request.host not in (self.host, *self.also) or not request.path.startswith("/v2/"):
             return web.Response(status=404, text="no such page")
         return self.refusal(request) or await self.registry(request)
 

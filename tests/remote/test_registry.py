@@ -12,6 +12,7 @@ from kho.remote import manifests, uploads
 from kho.remote.credentials import Credential, Kind, Lookup, anonymous
 from kho.remote.errors import ContentMismatch, CredentialsHeld, Garbled, LoginNeeded, NotFound
 from kho.remote.hosts import Access
+from kho.remote.referrers import referrers
 from kho.remote.registry import Registry
 from kho.remote.tags import tags
 
@@ -85,7 +86,7 @@ async def test_a_refused_token_is_renewed_once() -> None:
         assert len(server.asked("/token")) == 2
 
 
-async def test_E1_a_foreign_realm_sees_nothing() -> None:
+async def test_a_foreign_realm_sees_nothing() -> None:
     rogue = Tokened("http://evil.test:{port}/token")
     async with lab(rogue) as server, registry(server) as reg:
         with pytest.raises(CredentialsHeld, match="outside its own domain"):
@@ -179,17 +180,34 @@ async def test_a_head_that_tells_no_digest_is_asked_by_get() -> None:
         assert (found.digest, found.size) == (Digest.of(BODY), len(BODY))
 
 
-async def test_a_list_without_end() -> None:
+@pytest.mark.parametrize("what", ["tags", "referrers"])
+@pytest.mark.parametrize("growing", ["same", "new"])
+async def test_a_list_without_end(what: str, growing: str) -> None:
+    """The same page for ever, and a new one for ever."""
+
     async def answer(request: web.Request) -> web.Response:
         if request.path == "/v2/":
             return web.Response()
-        link = {"Link": f'<{request.path_qs}>; rel="next"'}
-        return web.json_response({"tags": ["a"]}, headers=link)
+        number = int(request.query.get("last", "0")) + 1 if growing == "new" else 0
+        link = f'<{request.path}?last={number}>; rel="next"'
+        one = {"mediaType": "x/y", "digest": str(Digest.of(BODY)), "size": 1}
+        value = {"schemaVersion": 2, "manifests": [one] * 500, "tags": [f"t{number}"]}
+        return web.json_response(value, headers={"Link": link})
 
     async with lab(answer) as server, registry(server) as reg:
-        with pytest.raises(Garbled, match="does not end"):
-            [tag async for tag in tags(reg, "a")]
-        assert len(server.asked("/v2/a/tags/list")) == 1
+        end = rf"{what} of reg\.example:\d+/a.*(does not end|more than 10000)"
+        with pytest.raises(Garbled, match=end) as caught:
+            await _listed(reg, what)
+        assert "\n" not in str(caught.value)
+        assert len(server.seen) < 40
+
+
+async def _listed(reg: Registry, what: str) -> None:
+    if what == "tags":
+        async for _ in tags(reg, "a", most=30):
+            pass
+    else:
+        await referrers(reg, "a", Digest.of(BODY))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +221,7 @@ async def test_a_list_without_end() -> None:
         ("//evil.test:{port}/x", False),
     ],
 )
-async def test_E2_an_upload_stays_with_its_registry(location: str, followed: bool) -> None:
+async def test_an_upload_stays_with_its_registry(location: str, followed: bool) -> None:
     async def answer(request: web.Request) -> web.Response:
         if request.method == "POST":
             port = request.host.rpartition(":")[2]
