@@ -23,6 +23,9 @@ def fail(text: str, code: int = FAILED) -> NoReturn:
 
 def fail_by(error: Exception) -> NoReturn:
     """End as an error deserves; raise it again if it is none of ours."""
+    if isinstance(error, BrokenPipeError):  # as of `kho tags REPOSITORY | head`
+        shown.discard()
+        raise SystemExit(UNREAD)
     found = code(error)
     if found is None:
         raise error

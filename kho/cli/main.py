@@ -10,6 +10,8 @@ from kho import __version__
 
 # Each is `command` in kho/cli/commands/<name>.py.
 COMMANDS: Final = {
+    "blob": "Print a blob of a repository, or put one there.",
+    "cat": "Print files of an image.",
     "completion": "Print what makes a shell complete commands and image names.",
     "copy": "Copy images between registries, layouts and this machine.",
     "digest": "Print the digest of an image.",
@@ -17,8 +19,11 @@ COMMANDS: Final = {
     "load": "Load the images of an archive into the local store.",
     "login": "Log in to a registry.",
     "logout": "Forget the login to a registry.",
+    "ls": "List repositories of a registry, or files of an image.",
+    "manifest": "Print a manifest as it is stored, or put one there.",
     "ping": "Tell whether a registry answers, and how it wants to be asked.",
     "save": "Save images in an archive that docker, podman and others load.",
+    "search": "Search a registry for repositories.",
     "sync": "Keep repositories like others: what differs is copied.",
     "tags": "List the tags of a repository.",
     "unpack": "Unpack an image into a folder, or a bundle for runc.",

@@ -194,7 +194,8 @@ async def read_file(
     files = files or ImageFiles(image, told)
     node = await files.find(path)
     if node.kind is not Kind.FILE:
-        raise Misused(f"{image.name}: {shown(os.fsencode(path))} is a {node.kind.value}")
+        kind, name = node.kind.value, shown(os.fsencode(path))
+        raise Misused(f"{image.name}: {name} is a {kind}; what has content is a file")
     async for piece in files.read(node):
         yield piece
 
