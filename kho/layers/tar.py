@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import SEEK_CUR
 from typing import Final
 
 from kho.layers import sparse
@@ -28,11 +29,17 @@ _ANNOUNCING: Final = b"xgLK"
 _LOCAL: Final = frozenset({b"path", b"linkpath", b"size"})
 
 
+def _seeks(raw: Readable) -> bool:
+    seekable = getattr(raw, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
 class TarReader:
     """Entries in their order; the content of the one that was named last can be read.
 
     LayerRefused, which names the entry, for what breaks the format or a limit and for what other
-    readers would take for something else. Global PAX headers are passed over, as Go does.
+    readers would take for something else. Global PAX headers are passed over, as Go does. Content
+    that nobody reads is jumped over where `raw` can `seek`.
     """
 
     def __init__(self, raw: Readable, limits: Limits = DEFAULT) -> None:
@@ -140,12 +147,21 @@ class TarReader:
             self._at += rest
             self._left = self._padding = 0
             return
+        if self._left > here and _seeks(self._raw):
+            self._seek()
         while self._left:
             self._stored(_INPUT)
         # Like Go, do not miss the padding of the last one.
         whole = self._has(self._padding)
         self._at = self._at + self._padding if whole else len(self._buffer)
         self._padding = 0
+
+    def _seek(self) -> None:
+        """Jump over content in a file, but for the last byte: that must be there."""
+        far = self._left - (len(self._buffer) - self._at) - 1
+        self._raw.seek(far, SEEK_CUR)  # type: ignore[attr-defined]
+        self._offset += len(self._buffer) + far
+        self._buffer, self._at, self._left = b"", 0, 1
 
     def _header(self) -> bytes | None:
         """The next block with a good checksum, or None at the end."""
