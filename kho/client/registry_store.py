@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from kho.client.journal import Journal
 from kho.client.progress import Outcome, Progress
+from kho.client.referrers_tag import enlist
 from kho.client.store import ContentMissing, Source
 from kho.client.upload import ChunkLimit, Upload
 from kho.oci.digest import Digest
@@ -65,11 +66,13 @@ class RegistryStore:
         return await manifests.find(self.registry, self.repository, str(digest)) is not None
 
     async def take_manifest(self, manifest: Manifest, tag: str | None) -> None:
-        """PUT, by tag where there is one."""
+        """PUT, by tag where there is one; what refers to another is listed there, too."""
         target = tag or str(manifest.digest)
-        await manifests.put(
+        stored = await manifests.put(
             self.registry, self.repository, target, manifest.media_type, manifest.content
         )
+        if stored.subject is None and b'"subject"' in manifest.content:
+            await enlist(self.registry, self.repository, manifest)
 
     async def take_blob(self, content: Descriptor, source: Source, told: Progress) -> Outcome:
         """Nothing where it is there, a mount within one registry, else an upload."""
