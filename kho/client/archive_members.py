@@ -142,9 +142,12 @@ class _Reading:
         self._position += len(piece)
         return piece
 
-    def seek(self, position: int, /) -> int:
-        self._position = position
-        return position
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, count: int, whence: int, /) -> None:
+        assert whence == os.SEEK_CUR
+        self._position += count
 
 
 def _indexed(name: str, file: FileIO | Spool) -> dict[str, Part | str | None]:
