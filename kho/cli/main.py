@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "sync": "Keep repositories like others: what differs is copied.",
     "tags": "List the tags of a repository.",
     "unpack": "Unpack an image into a folder, or a bundle for runc.",
+    "validate": "Check that all of an image is there and what it should be.",
     "whoami": "Tell who you are at a registry, and whether the login still holds.",
 }
 
