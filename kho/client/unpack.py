@@ -32,6 +32,7 @@ from kho.layers.errors import LayerRefused
 from kho.layers.limits import DEFAULT, Limits
 from kho.layers.tar import TarReader
 from kho.oci.digest import Digest
+from kho.oci.manifest import Descriptor
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITABLE: Final = 0o200
@@ -123,7 +124,8 @@ def _build(site: "_Site", stream: LayerStream, image: Image, choices: Choices) -
         fd = os.open(where, _FOLDER)
         try:
             rootfs = Rootfs(fd, looks, choices.limits)
-            _apply(rootfs, stream, len(image.layers), choices.limits)
+            for content in image.layers:
+                _apply(rootfs, stream, content, choices.limits)
             if choices.bundle:
                 write_bundle(site.whole, rootfs, image.config, rootless=choices.rootless)
             rootfs.finish()
@@ -154,16 +156,15 @@ def _build(site: "_Site", stream: LayerStream, image: Image, choices: Choices) -
     )
 
 
-def _apply(rootfs: Rootfs, stream: LayerStream, count: int, limits: Limits) -> None:
-    for _ in range(count):
-        layer = TarReader(stream, limits)
-        try:
-            rootfs.apply(layer)
-            layer.drain()
-        except LayerRefused:
-            stream.verdict()
-            raise
-        stream.next_layer()
+def _apply(rootfs: Rootfs, stream: LayerStream, content: Descriptor, limits: Limits) -> None:
+    layer = TarReader(stream, limits)
+    try:
+        rootfs.apply(layer)
+        layer.drain()
+    except LayerRefused as error:
+        stream.verdict()
+        raise LayerRefused(f"layer {content.digest}: {error}") from error
+    stream.next_layer()
 
 
 def _sync(fd: int) -> None:

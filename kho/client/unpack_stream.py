@@ -148,7 +148,7 @@ class LayerStream:
             self._heed()
         stored.verify()
         if refused is not None:
-            raise LayerRefused(f"layer {content.digest}: {refused}")
+            raise refused
         if not self._verdict_only and hasher.hexdigest() != part.diff_id.hex:
             raise Damaged(f"layer {content.digest} uncompressed is not {part.diff_id}")
 
