@@ -208,10 +208,13 @@ class LocalStore(Layout):
 
     def came_from(self, digest: Digest, where: Iterable[str]) -> None:
         """Note repositories that hold an image, as after a push."""
+        wanted = set(where)
+        if all(wanted <= set(one.sources) for one in self.images() if one.digest == digest):
+            return
         with self.changing() as entries:
             for entry in entries:
                 if digest_of(entry) == digest and name_of(entry) is not None:
-                    known = dict.fromkeys((*named(entry).sources, *where))
+                    known = dict.fromkeys((*named(entry).sources, *sorted(wanted)))
                     entry["annotations"][SOURCES] = " ".join(known)
 
 

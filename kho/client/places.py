@@ -8,6 +8,7 @@ docker-daemon:name                                  an engine, over its socket
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +17,14 @@ from typing import Final, Self
 from kho.client.archive import Archive
 from kho.client.archive_places import ArchivePlace
 from kho.client.archive_target import ArchiveTarget
+from kho.client.copy import choose
+from kho.client.errors import Missing
 from kho.client.journal import Journal
 from kho.client.layout import Layout
 from kho.client.local_store import LocalStore, user_store
 from kho.client.registry_store import RegistryStore
+from kho.oci.digest import Digest
+from kho.oci.platform import Platform
 from kho.oci.reference import Reference, ReferenceInvalid
 from kho.remote.registry import Registry
 
@@ -116,12 +121,38 @@ def open_local(text: str, folder: Path | None = None) -> Place:
     return Place(store, store.target(ref), None if ref.digest is not None else str(ref))
 
 
-async def open_read(text: str, registries: Registries) -> Place:
-    """As `open_place`, but a bare reference is first looked for in the local store."""
+def open_near(text: str, folder: Path | None = None) -> Place:
+    """An image of the local store by reference, digest or its first digits; raise Missing."""
+    store = LocalStore(folder or user_store())
+    return Place(store, str(store.get(text).digest), None)
+
+
+async def open_read(text: str, registries: Registries, platform: Platform | None = None) -> Place:
+    """As `open_place`, but a bare reference is first looked for in the local store.
+
+    There it may also be the first digits of a digest, six or more. Where the store has another
+    image of an index than that for `platform`, the registry is asked.
+    """
     scheme = text.partition(":")[0] if ":" in text else ""
     if scheme in SCHEMES or text.startswith(_DOCKER):
         return open_place(text, registries)
-    near = open_local(text)
-    if isinstance(near.store, LocalStore) and near.store.has_name(Reference.parse(text)):
-        return near
-    return open_place(text, registries)
+    store = LocalStore(user_store())
+    target = await _near(store, text, platform)
+    return open_place(text, registries) if target is None else Place(store, str(target), None)
+
+
+async def _near(store: LocalStore, text: str, platform: Platform | None) -> Digest | None:
+    """What the store has of it."""
+    found = store.find(text)
+    if found is None:
+        with suppress(ReferenceInvalid):
+            ref = Reference.parse(text)
+            if ref.digest is not None and await store.has_manifest(ref.digest):
+                return ref.digest
+        return None
+    if platform is None or found.index is None:
+        return found.digest
+    with suppress(Missing):
+        index = await store.manifest(str(found.index))
+        return (await choose(store, index, platform)).digest
+    return None

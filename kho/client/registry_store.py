@@ -1,7 +1,7 @@
 """A repository of a registry as source and target."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, ExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 
 from kho.client.journal import Journal
@@ -14,10 +14,12 @@ from kho.oci.manifest import Descriptor
 from kho.oci.reference import LATEST
 from kho.remote import blobs, manifests, uploads
 from kho.remote.blobs import Stream
+from kho.remote.errors import Refused
 from kho.remote.manifests import Found, Manifest
 from kho.remote.referrers import Referrer, referrers
 from kho.remote.registry import Registry
 from kho.remote.tags import tags
+from kho.remote.uploads import Session
 
 
 @dataclass
@@ -27,6 +29,8 @@ class RegistryStore:
     registry: Registry
     repository: str
     journal: Journal | None = None
+    # Repositories of this registry that may hold a blob as well: it is mounted from there.
+    origins: Mapping[Digest, Sequence[str]] = field(default_factory=dict)
     _limit: ChunkLimit = field(default_factory=ChunkLimit, init=False)
 
     @property
@@ -81,13 +85,9 @@ class RegistryStore:
             if self.journal is not None:
                 self.journal.forget(self.name, content.digest)
             return Outcome.PRESENT
-        session = None
-        if isinstance(source, RegistryStore) and self._is_near(source):
-            session = await uploads.mount(
-                self.registry, self.repository, content.digest, source.repository
-            )
-            if session is None:
-                return Outcome.MOUNTED
+        mounted, session = await self._mount(content.digest, source)
+        if mounted:
+            return Outcome.MOUNTED
         with ExitStack() as stack:
             entry = None
             if self.journal is not None:
@@ -101,8 +101,21 @@ class RegistryStore:
                 entry=entry,
                 told=told,
             )
-            await upload.run(session)
+            earlier = entry is not None and entry.read() is not None
+            await upload.run(None if earlier else session)
         return Outcome.COPIED
+
+    async def _mount(self, digest: Digest, source: Source) -> tuple[bool, Session | None]:
+        """Whether it is there now; else a session, where the registry has opened one instead."""
+        if isinstance(source, RegistryStore) and self._is_near(source):
+            session = await uploads.mount(self.registry, self.repository, digest, source.repository)
+            return session is None, session
+        for other in self.origins.get(digest, ()):
+            if other != self.repository:
+                with suppress(Refused):  # what was true of it once need not be now
+                    session = await uploads.mount(self.registry, self.repository, digest, other)
+                    return session is None, session
+        return False, None
 
     def _is_near(self, source: "RegistryStore") -> bool:
         return source.registry.name == self.registry.name and source.repository != self.repository
