@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "sync": "Keep repositories like others: what differs is copied.",
     "tag": "Give a local image one more name.",
     "tags": "List the tags of a repository.",
+    "tree": "Show an image's layers, what is large in them, and what is wasted.",
     "unpack": "Unpack an image into a folder, or a bundle for runc.",
     "validate": "Check that all of an image is there and what it should be.",
     "whoami": "Tell who you are at a registry, and whether the login still holds.",
