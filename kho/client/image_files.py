@@ -21,6 +21,7 @@ from kho.client.image import Image
 from kho.client.image_files_index import (
     ENTRIES,
     Item,
+    Keep,
     LayerIndex,
     Parts,
     copy_content,
@@ -104,8 +105,8 @@ class ImageFiles:
     told: Progress = SILENT
     hashed: bool = False
     known: dict[Digest, LayerIndex] = field(default_factory=dict)
-    # Contents of files with this name are kept when they come along, as they will be wanted.
-    likely: bytes = b""
+    # Whose content is kept when it comes along, as it will be wanted.
+    keep: Keep = nothing
     _view: View | None = field(default=None, init=False)
 
     async def index(self, number: int) -> LayerIndex:
@@ -113,8 +114,7 @@ class ImageFiles:
         content = self.image.layers[number]
         found = self.known.get(content.digest)
         if found is None:
-            keep = self._keep if self.likely else nothing
-            work = partial(index_layer, hashed=self.hashed, keep=keep)
+            work = partial(index_layer, hashed=self.hashed, keep=self.keep)
             found = await through(self.image.source, content, work, self.told)
             if sum(len(one.items) for one in self.known.values()) + len(found.items) > ENTRIES:
                 raise LayerRefused(
@@ -122,9 +122,6 @@ class ImageFiles:
                 )
             self.known[content.digest] = found
         return found
-
-    def _keep(self, path: Parts, size: int) -> bool:
-        return path[-1] == self.likely and size <= _KEPT
 
     async def view(self, first: int = 0) -> View:
         """The layers from `first` on, on top of each other; all by default."""
@@ -156,7 +153,9 @@ class ImageFiles:
         Raises Missing, LoopingLinks, LayerRefused.
         """
         wanted = components(os.fsencode(path))
-        self.likely = wanted[-1] if wanted else b""
+        if self.keep is nothing and wanted:
+            # A link to a file often has its name: /etc/os-release, /usr/lib/os-release.
+            self.keep = partial(_is_named, wanted[-1])
         first = self._view.first if self._view is not None else len(self.image.layers)
         while True:
             try:
@@ -218,6 +217,10 @@ def split_path(text: str) -> tuple[str, str | None]:
     if not name and colon:
         raise ReferenceInvalid(f"{text!a:.300} names no image: expected REF:/path")
     return prefix + name, f"/{path}" if colon else None
+
+
+def _is_named(name: bytes, path: Parts, size: int) -> bool:
+    return path[-1] == name and size <= _KEPT
 
 
 async def _spooled(

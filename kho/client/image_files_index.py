@@ -71,7 +71,7 @@ def index_layer(
             items.append(Item(path[:-1], entry, number, gone))
             continue
         sha256 = b""
-        if entry.kind is Kind.FILE and keep(path, entry.size):
+        if entry.kind is Kind.FILE and path and keep(path, entry.size):
             kept[number] = content = _whole(reader, entry.size)
             sha256 = hashlib.sha256(content).digest() if hashed else b""
         elif entry.kind is Kind.FILE and hashed:
