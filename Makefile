@@ -38,6 +38,7 @@ interop: .venv/development ## real clients and the conformance suites (root; Deb
 faults: .venv/development ## the fault tests for as long as they take: kills, cuts, full disks (root; hours)
 	@PATH="$(PATH):/usr/lib/postgresql/15/bin" KHO_FAULTS=long \
 		$(BIN)/pytest tests/faults tests/model tests/attacks/test_slow_clients.py \
+		tests/attacks/test_unpack_breakouts.py tests/attacks/test_unpack_kills.py \
 		--timeout=0 --capture=no $(ARGS)
 
 .venv/fuzz: .venv/development requirements/fuzz.txt
