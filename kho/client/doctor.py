@@ -6,7 +6,6 @@ Each step stands on the ones before it; the examination ends where nothing furth
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
@@ -220,8 +219,7 @@ async def _repository(patient: Patient) -> AsyncIterator[Finding]:
     registry, repository = patient.registry, patient.repository
     shown = f"{registry.name}/{repository}"
     try:
-        async with aclosing(tags(registry, repository)) as listed:
-            first = await anext(listed, None)
+        first = await anext(tags(registry, repository), None)
         yield ok("read", f"{shown} can be read" + (", and has no tags" if first is None else ""))
     except NotFound:
         told = f"{shown} is not there, or not for this login"

@@ -111,8 +111,16 @@ async def _connect(address: str, port: int) -> str | None:
         return "refused"
     except OSError as error:
         return error.strerror or str(error)
-    writer.close()
+    await _close(writer)
     return None
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Whatever the other side makes of it."""
+    writer.close()
+    with suppress(OSError, ssl.SSLError, TimeoutError):
+        async with asyncio.timeout(SECONDS):
+            await writer.wait_closed()
 
 
 def _advice(told: str, port: int) -> str:
@@ -166,9 +174,7 @@ async def _shake(where: Reached, context: ssl.SSLContext) -> tuple[str, _Certifi
         shaken: ssl.SSLObject = writer.get_extra_info("ssl_object")
         return shaken.version() or "TLS", _read(shaken.getpeercert(binary_form=True) or b"")
     finally:
-        writer.close()
-        with suppress(OSError, ssl.SSLError):
-            await writer.wait_closed()
+        await _close(writer)
 
 
 def _read(content: bytes) -> _Certificate:
