@@ -117,7 +117,7 @@ class _Source:
 
 
 class _Gzip:
-    """Members one after another, checked by length and CRC-32; zeros may follow, as in gzip(1)."""
+    """Members one after another, checked by length and CRC-32; zeros between them are padding."""
 
     def __init__(self, source: _Source) -> None:
         # It wants a file, and uses its `readinto` alone.

@@ -112,6 +112,8 @@ class Expansion:
 
     def __init__(self, holed: Holed, stored: int, read: Callable[[int], bytes]) -> None:
         """`stored` bytes can be `read`. LayerRefused where they do not make such a file."""
+        if holed.size < 0:
+            raise LayerRefused("a sparse file of less than no bytes")
         end = 0
         for offset, length in holed.pieces:
             if offset < end or length < 0 or offset + length > holed.size:

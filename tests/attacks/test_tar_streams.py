@@ -72,6 +72,9 @@ REFUSED = {
     "a sparse file of PAX 9": pax(**SPARSE_1 | {"GNU__sparse__major": b"9"}) + FILE,
     "a sparse map without an end": pax(**SPARSE_1, GNU__sparse__realsize=b"9") + FILE,
     "a sparse file in no known format": header(flag=b"S"),
+    "a sparse file of less than nothing": header(
+        flag=b"S", at_257=b"ustar  \0", at_483=b"\xff" * 12
+    ),
     "pieces that overlap": pax(
         GNU__sparse__size=b"9", GNU__sparse__numblocks=b"2", GNU__sparse__map=b"0,2,1,1"
     )

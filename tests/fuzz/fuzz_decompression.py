@@ -48,12 +48,13 @@ def read(data: bytes, most: int) -> bytes | None:
 
 def by_zlib(data: bytes) -> bytes:
     found = b""
-    while data.strip(b"\0"):
+    while data:
         # What the reserved flags mean nobody knows; they are passed over.
         member = zlib.decompressobj(31)
         found += member.decompress(data[:3] + bytes([data[3] & 0x1F]) + data[4:])
         assert member.eof
-        data = member.unused_data
+        # Zeros behind a member are padding, also where another one follows.
+        data = member.unused_data.lstrip(b"\0")
     return found
 
 
