@@ -110,7 +110,10 @@ class EngineSource(Archive):
         if answer.status == _MISSING:
             raise ContentMissing(f"{self.name}: the engine has no such image")
         if answer.status != _OK:
-            raise await _failed(self.name, answer)
+            failed = await _failed(self.name, answer)
+            if "image not known" in str(failed):  # so says podman, with 500
+                raise ContentMissing(f"{self.name}: the engine has no such image")
+            raise failed
         async for piece in answer.content.iter_chunked(_PIECE):
             spool.write(piece)
 
@@ -181,7 +184,7 @@ class EngineTarget(ArchiveTarget):
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(self._engine.session())
             with self._engine.asked():
-                self._takes_zstd = await _version(session) >= _ZSTD
+                self._takes_zstd = await _takes_zstd(session)
             self._load = _Load(self.name, self._engine, session)
             stack.push_async_callback(self._load.drop)
             await super().__aenter__()
@@ -207,12 +210,16 @@ class EngineTarget(ArchiveTarget):
         return await super().take_blob(content, source, told)
 
 
-async def _version(session: aiohttp.ClientSession) -> tuple[int, int]:
-    """Of docker's API; podman says which one it speaks."""
+async def _takes_zstd(session: aiohttp.ClientSession) -> bool:
+    """Whether it reads such layers: podman does, though it speaks an old version of the API."""
     async with session.get("/version") as answer:
-        found = re.match(r"\d+\.\d+", str(_object(await _text(answer)).get("ApiVersion")))
-    major, _, minor = found[0].partition(".") if found else ("0", "", "0")
-    return int(major), int(minor)
+        told = _object(await _text(answer))
+    components = told.get("Components")
+    for one in components if isinstance(components, list) else []:
+        if isinstance(one, dict) and str(one.get("Name")).startswith("Podman"):
+            return True
+    found = re.match(r"(\d+)\.(\d+)", str(told.get("ApiVersion")))
+    return found is not None and (int(found[1]), int(found[2])) >= _ZSTD
 
 
 async def _failed(name: str, answer: aiohttp.ClientResponse) -> EngineFailed:

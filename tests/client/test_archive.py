@@ -318,6 +318,14 @@ async def test_a_file_system_without_nameless_files(
         assert [one.name for one in tmp_path.iterdir()] == (["x.tar"] if name == "b" else [])
 
 
+async def test_a_member_that_is_not_all_there(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "x.tar")
+    with pytest.raises(ValueError, match="1 bytes are missing"):
+        async with sink.member("x", 2) as put:
+            await put(b"x")
+    sink.discard()
+
+
 async def test_a_wrong_layer_of_an_old_archive(tmp_path: Path) -> None:
     path = old_docker(tmp_path / "x.tar", ("app:1", LAYERS[:1]))
     path.write_bytes(path.read_bytes().replace(b"1111", b"1112", 1))

@@ -15,12 +15,17 @@ from kho.client.copy import Copier
 from kho.client.engine import Engine, EngineFailed, EngineSource, EngineTarget
 from kho.client.errors import ClientError, Misused
 from kho.client.layout import Layout
+from kho.client.progress import SILENT, Progress
 from kho.client.store import ContentMissing
+from kho.oci.manifest import Descriptor
 from kho.oci.reference import ReferenceInvalid
 from kho.remote.errors import ContentMismatch, Unreachable
 
 from .archives import old_docker
 from .images import blob, content_of, image, manifest
+
+
+PODMAN: dict[str, object] = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}]}
 
 
 class Lab:
@@ -30,7 +35,7 @@ class Lab:
         self.socket = folder / "s"
         self.image = folder / "image.tar"
         self.sent = b""
-        self.version = "1.41"
+        self.version: dict[str, object] = {"ApiVersion": "1.41"}
         self.answer: tuple[int, str] = (200, '{"stream":"Loaded image: x\\n"}\r\n')
         self.reads = True
         self.asked: list[str] = []
@@ -43,7 +48,7 @@ class Lab:
         return app
 
     async def _version(self, _: web.Request) -> web.Response:
-        return web.json_response({"ApiVersion": self.version})
+        return web.json_response(self.version)
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.query["names"])
@@ -74,9 +79,19 @@ def engine(lab: Lab) -> Engine:
     return Engine(f"unix://{lab.socket}")
 
 
-async def send(engine: Engine, layout: Layout) -> None:
+class Counting(Progress):
+    """How many bytes were read."""
+
+    count = 0
+
+    def advance(self, content: Descriptor, count: int) -> None:
+        del content
+        self.count += count
+
+
+async def send(engine: Engine, layout: Layout, told: Progress = SILENT) -> None:
     async with EngineTarget(engine, "app:1") as target:
-        await Copier(layout, target).copy("app:1", ["app:1"])
+        await Copier(layout, target, told=told).copy("app:1", ["app:1"])
 
 
 async def test_an_image_is_fetched(lab: Lab, engine: Engine, other: Layout) -> None:
@@ -129,10 +144,19 @@ async def test_the_engine_says_no(
 async def test_the_engine_answers_before_it_has_all(
     lab: Lab, engine: Engine, layout: Layout
 ) -> None:
-    await image(layout, "app:1", os.urandom(30_000_000))
+    await image(layout, "app:1", os.urandom(60_000_000))
     lab.answer, lab.reads = (500, '{"message":"no space"}'), False
+    told = Counting()
     with pytest.raises((EngineFailed, Unreachable)):
-        await asyncio.wait_for(send(engine, layout), 20)
+        await asyncio.wait_for(send(engine, layout, told), 20)
+    assert told.count < 60_000_000
+
+
+async def test_podman_has_other_words(lab: Lab, engine: Engine) -> None:
+    lab.image.write_bytes(b"x")
+    lab.answer = (500, '{"message":"app:1: image not known"}')
+    with pytest.raises(ContentMissing, match="no such image"):
+        await EngineSource(engine, "app:1").only_name()
 
 
 async def test_the_engine_cannot_give_it(lab: Lab, engine: Engine) -> None:
@@ -158,9 +182,10 @@ async def test_zstd_needs_a_newer_engine(lab: Lab, engine: Engine, layout: Layou
     await layout.take_manifest(manifest({"config": config, "layers": [layer]}), "app:1")
     with pytest.raises(ClientError, match="zstd, which docker takes from version 23 on"):
         await send(engine, layout)
-    lab.version = "1.43"
-    await send(engine, layout)
-    assert lab.sent
+    for version in ({"ApiVersion": "1.43"}, PODMAN):
+        lab.version, lab.sent = version, b""
+        await send(engine, layout)
+        assert lab.sent
 
 
 async def test_no_engine(tmp_path: Path, layout: Layout) -> None:
