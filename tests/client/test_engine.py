@@ -24,7 +24,6 @@ from kho.remote.errors import ContentMismatch, Unreachable
 from .archives import old_docker
 from .images import blob, content_of, image, manifest
 
-
 PODMAN: dict[str, object] = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}]}
 
 
@@ -182,7 +181,8 @@ async def test_zstd_needs_a_newer_engine(lab: Lab, engine: Engine, layout: Layou
     await layout.take_manifest(manifest({"config": config, "layers": [layer]}), "app:1")
     with pytest.raises(ClientError, match="zstd, which docker takes from version 23 on"):
         await send(engine, layout)
-    for version in ({"ApiVersion": "1.43"}, PODMAN):
+    newer: dict[str, object] = {"ApiVersion": "1.43"}
+    for version in (newer, PODMAN):
         lab.version, lab.sent = version, b""
         await send(engine, layout)
         assert lab.sent
