@@ -30,7 +30,7 @@ class LoopingLinks(ClientError):
 class Node:
     """One name; hard links share `item` and `layer`, which say where the content is."""
 
-    __slots__ = ("born", "children", "item", "layer", "linked", "opaque", "parent", "touched")
+    __slots__ = ("children", "item", "layer", "linked", "opaque", "parent", "touched")
 
     def __init__(self, parent: Self | None, item: Item | None, layer: int) -> None:
         self.parent: Node = parent if parent is not None else self
@@ -39,8 +39,8 @@ class Node:
         # Of folders alone.
         self.children: dict[bytes, Node | None] | None = None
         self.opaque = False
-        # The layer that made it, and the last one that put something into it.
-        self.born = self.touched = layer
+        # The last layer that put something into it.
+        self.touched = layer
         # A hard link; without `item` its file is in a lower layer.
         self.linked = False
 
@@ -242,6 +242,7 @@ class View:
         if child is None or child.touched != layer:
             folder.children[item.gone] = None
         elif child.is_folder:
+            _forget(child, layer)
             self._hide(child, layer)
 
     def _hide(self, folder: Node, layer: int) -> None:
@@ -249,18 +250,20 @@ class View:
         todo = [folder]
         while todo:
             one = todo.pop()
-            if one.born == layer:
-                one.opaque = True
-                # What of lower layers may be below a folder that this one made is hidden, too.
-                todo += [child for child in (one.children or {}).values() if child is not None]
-                continue
             one.opaque = True
             for name, child in list((one.children or {}).items()):
                 if child is None or child.touched != layer:
                     assert one.children is not None
                     one.children[name] = None
                 elif child.is_folder:
+                    _forget(child, layer)
                     todo.append(child)
+
+
+def _forget(folder: Node, layer: int) -> None:
+    """What lower layers said of a folder is whited out, too."""
+    if folder.layer != layer:
+        folder.item, folder.layer = None, layer
 
 
 def _folder(node: Node, *, opaque: bool) -> Node:
