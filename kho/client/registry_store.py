@@ -19,6 +19,7 @@ from kho.remote.manifests import Found, Manifest
 from kho.remote.referrers import Referrer, referrers
 from kho.remote.registry import Registry
 from kho.remote.tags import tags
+from kho.remote.transport import SILENCE_SECONDS
 from kho.remote.uploads import Session
 
 
@@ -31,6 +32,8 @@ class RegistryStore:
     journal: Journal | None = None
     # Repositories of this registry that may hold a blob as well: it is mounted from there.
     origins: Mapping[Digest, Sequence[str]] = field(default_factory=dict)
+    # Seconds after which an upload that moves no bytes is begun anew.
+    silence: float = SILENCE_SECONDS
     _limit: ChunkLimit = field(default_factory=ChunkLimit, init=False)
 
     @property
@@ -100,6 +103,7 @@ class RegistryStore:
                 limit=self._limit,
                 entry=entry,
                 told=told,
+                silence=self.silence,
             )
             earlier = entry is not None and entry.read() is not None
             await upload.run(None if earlier else session)

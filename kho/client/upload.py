@@ -3,14 +3,17 @@
 session of an earlier run? ─► ask how far it got ─► send the rest ─► finish ─► there
     │ none: start                    ▲  413: smaller chunks      │ gone, yet there: done
     └────────────────────────────────┴─ broken, busy: rest, ask ─┘ wrong digest: anew, once
+
+A connection that takes no bytes for as long as the wire's `silence` counts as broken, too.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from kho.client.journal import Entry
 from kho.client.progress import Progress
@@ -21,6 +24,7 @@ from kho.oci.manifest import Descriptor
 from kho.remote import blobs, uploads
 from kho.remote.errors import NotFound, Refused, RemoteError, Unreachable
 from kho.remote.registry import Registry
+from kho.remote.transport import PATIENCE, SILENCE_SECONDS, same_origin
 from kho.remote.uploads import Session
 
 # No proxy that lets images pass refuses less; the first guess is below the usual 100 MB.
@@ -58,6 +62,7 @@ class Upload:
         limit: ChunkLimit,
         entry: Entry | None,
         told: Progress,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         self._registry = registry
         self._repository = repository
@@ -66,6 +71,7 @@ class Upload:
         self._limit = limit
         self._entry = entry
         self._told = told
+        self._silence = silence
         self._session: Session | None = None
         self._asked = False
         self._barren = 0
@@ -75,6 +81,9 @@ class Upload:
         self._stream: AsyncGenerator[bytes, None] | None = None
         self._rest = b""
         self._source_error: Exception | None = None
+        # How long the registry wants to be left alone.
+        self._told_rest: float | None = None
+        self._guard: asyncio.Timeout | None = None
 
     async def run(self, session: Session | None) -> None:
         """Send until it is there.
@@ -83,18 +92,29 @@ class Upload:
         """
         self._session, self._asked = session, session is not None
         url = self._entry.read() if self._entry is not None and session is None else None
-        if url is not None:
+        if url is not None and await self._is_ours(url):
             self._session = Session(url, 0)
         pause = FIRST_PAUSE
         try:
             while not await self._attempt():
-                if not self._barren:
-                    pause = FIRST_PAUSE
+                if self._barren == 0 and self._told_rest is None:
                     continue
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+                if self._barren <= 1:  # there was progress
+                    pause = FIRST_PAUSE
+                rest = self._told_rest
+                if rest is None:
+                    rest = pause * random.uniform(0.5, 1.0)  # noqa: S311
+                await asyncio.sleep(rest)
                 pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             await self._drop_stream()
+
+    async def _is_ours(self, url: str) -> bool:
+        """Whether a kept address is one of this registry."""
+        try:
+            return same_origin(urlsplit(url), urlsplit(await self._registry.base()))
+        except ValueError:
+            return False
 
     async def _attempt(self) -> bool:
         """Go on as far as it goes; True when the blob is there."""
@@ -142,14 +162,15 @@ class Upload:
         count = rest if most is None else min(rest, max(most, session.least))
         self._count = count
         try:
-            found = await uploads.append(
-                self._registry,
-                self._repository,
-                session,
-                self._take(session.size, count),
-                count,
-                ranged=session.size > 0 or count < rest,
-            )
+            async with self._guarded():
+                found = await uploads.append(
+                    self._registry,
+                    self._repository,
+                    session,
+                    self._take(session.size, count),
+                    count,
+                    ranged=session.size > 0 or count < rest,
+                )
         except Refused as error:
             if error.status == _TOO_LARGE and self._limit.refuse(count):
                 self._told.note(f"{error}: going on in chunks of {self._limit.size} bytes")
@@ -169,10 +190,31 @@ class Upload:
                 piece = self._rest or await anext(self._stream)
                 piece, self._rest = piece[:count], piece[count:]
                 count -= len(piece)
+                self._watch(self._silence)
                 yield piece
+                self._watch(None)  # the source may take its time
         except Exception as error:
             self._source_error = error  # the wire would tell it as its own
             raise
+
+    @asynccontextmanager
+    async def _guarded(self) -> AsyncIterator[None]:
+        """Raise Unreachable when what was handed to the connection does not leave."""
+        try:
+            async with asyncio.timeout(None) as guard:
+                self._guard = guard
+                try:
+                    yield
+                finally:
+                    self._guard = None
+        except TimeoutError as error:
+            where = f"{self._registry.name}/{self._repository}"
+            raise Unreachable(f"upload to {where}: no bytes were taken in time") from error
+
+    def _watch(self, seconds: float | None) -> None:
+        if self._guard is not None and not self._guard.expired():
+            now = asyncio.get_running_loop().time()
+            self._guard.reschedule(None if seconds is None else now + seconds)
 
     async def _drop_stream(self) -> None:
         stream, self._stream, self._rest = self._stream, None, b""
@@ -193,9 +235,13 @@ class Upload:
     def _recover(self, error: Refused | Unreachable) -> None:
         """Decide how to go on; raise the error where there is no way."""
         self._barren += 1
+        self._told_rest = error.retry_after if isinstance(error, Refused) else None
         # No session was opened: there is no such repository, and asking again makes none.
         absent = isinstance(error, NotFound) and self._session is None
-        if absent or self._barren >= ATTEMPTS:
+        impatient = (self._told_rest or 0) > PATIENCE
+        if isinstance(error, Refused) and error.status == _TOO_LARGE:
+            impatient = impatient or self._count <= LEAST_CHUNK
+        if absent or impatient or self._barren >= ATTEMPTS:
             raise error
         self._asked = False
         if isinstance(error, Unreachable) and self._barren > 1:

@@ -50,6 +50,8 @@ class Refused(RemoteError):
         self.step = step
         self.status = status
         self.codes = codes
+        # Seconds that the registry wants to be left alone, where it says so.
+        self.retry_after: float | None = None
 
 
 class NotFound(Refused):

@@ -65,6 +65,10 @@ class Faults:
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         return self._hold(Fault("answer", path, method, times, status=status, headers=headers))
 
+    def limit_body(self, size: int, *, path: str = "*") -> Fault:
+        """Answer 413 to requests with longer bodies, as proxies do (client_max_body_size)."""
+        return self._hold(Fault("limit", path, None, ALWAYS, status=413, after=size))
+
     def cut_body(self, *, after: int, times: int = 1, path: str = "*/blobs/sha*") -> Fault:
         """End the connection when so many bytes of an answer's body have gone out."""
         return self._hold(Fault("cut", path, "GET", times, after=after))
@@ -100,14 +104,15 @@ class Faults:
             self._held.append(fault)
         return fault
 
-    def take(self, kind: str, method: str, path: str) -> Fault | None:
-        """The first fault of a kind for a request, which counts as struck."""
+    def take(self, kind: str, method: str, path: str, size: int = 0) -> Fault | None:
+        """The first fault of a kind for a request with `size` bytes, which counts as struck."""
         with self._lock:
             for fault in [] if self._suspended else self._held:
                 if (
                     fault.kind == kind
                     and fault.times
                     and fault.method in (None, method)
+                    and (kind != "limit" or size > fault.after)
                     and fnmatch.fnmatchcase(path, fault.path)
                 ):
                     fault.times -= fault.times > 0
@@ -129,7 +134,8 @@ class Faulty:
             await self._app(scope, receive, send)
             return
         about = scope["method"], scope["path"]
-        answer = self._faults.take("answer", *about)
+        answer = self._faults.take("limit", *about, _length(scope))
+        answer = answer or self._faults.take("answer", *about)
         if answer is not None:
             await _refuse(answer, send)
             return
@@ -142,6 +148,11 @@ class Faulty:
         if cut is not None:
             send = _cut(send, cut.after)
         await self._app(scope, receive, send)
+
+
+def _length(scope: Message) -> int:
+    told = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
+    return int(told)
 
 
 async def _refuse(fault: Fault, send: Send) -> None:

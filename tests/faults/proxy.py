@@ -87,6 +87,8 @@ class Line:
                 writer.write(bytes((byte,)))
                 await writer.drain()
         for one in self._writers:
+            if one.transport.is_closing():
+                continue  # of an earlier connection
             if self._fault.kind == "reset":
                 found = one.get_extra_info("socket")
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
