@@ -2,11 +2,13 @@
 
 import io
 import tarfile
+from dataclasses import replace
 
 from kho.layers import names
 from kho.layers.errors import LayerRefused
 from kho.layers.limits import Limits
 from kho.layers.tar import Entry, Kind
+from kho.layers.writer import TarWriter
 from tests.layers.archives import Dripping, members, summed
 
 BLOCK = 512
@@ -28,6 +30,7 @@ def check(data: bytes) -> None:
         parts = names.components(entry.path, Limits(name=4096))
         assert not {b"", b".", b".."} & set(parts)
     beside(content, found)
+    again(found)
 
 
 def blocks(data: bytes) -> bytes:
@@ -46,6 +49,22 @@ def read(content: bytes, most: int) -> list[tuple[Entry, bytes]] | str:
         return members(Dripping(content, most), LIMITS)
     except LayerRefused as refused:
         return str(refused)
+
+
+def again(found: list[tuple[Entry, bytes]]) -> None:
+    """What was read can be written, and reads the same."""
+    file = io.BytesIO()
+    writer = TarWriter(file.write)
+    expected = []
+    for entry, content in found:
+        try:
+            writer.add(entry, io.BytesIO(content))
+        except LayerRefused:
+            continue  # a device or a time that PAX has no record for
+        slash = entry.kind is Kind.DIRECTORY and not entry.path.endswith(b"/")
+        expected.append((replace(entry, path=entry.path + b"/" * slash), content))
+    writer.close()
+    assert members(file.getvalue()) == expected
 
 
 def beside(content: bytes, found: list[tuple[Entry, bytes]]) -> None:
