@@ -49,6 +49,9 @@ def test_out_by_a_pipe_and_in_again(kho: Kho, stored: Digest, tmp_path: Path) ->
     assert piped(other, "load", "-q", given=saved).decode() == f"Loaded image: {NAME}\n"
     assert other.json("load", "-i", tmp_path / "x.tar") == [{"name": NAME, "digest": str(stored)}]
     assert piped(other, "save", "app:1") == saved
+    kho.run("save", "-q", "-o", tmp_path / "y.tar", stored.hex[:12])
+    told = [{"name": None, "digest": str(stored)}]
+    assert Kho(tmp_path / "third").json("load", "-i", tmp_path / "y.tar") == told
 
 
 def test_an_old_archive(kho: Kho, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
+    from kho.client.places import Place
 
 
 @click.command("save")
@@ -49,15 +50,16 @@ async def command(
     told = transfer.told()
     async with ArchivePlace(f"{form}-archive", output, None).target() as target:
         for image in images:
-            async with await open_read(image, wire.registry) as origin:
+            async with await open_read(image, wire.registry, wanted) as origin:
                 copier = Copier(origin.store, target, parallel=transfer.jobs, told=told)
                 found = await origin.wanted()
-                name = _name(image, found)
+                name = _name(image, found, origin)
                 await save(copier, found, name, wanted)
 
 
-def _name(text: str, found: str) -> str | None:
+def _name(text: str, found: str, origin: "Place") -> str | None:
     """What the image is called in the archive: its reference, or what its place calls it."""
+    from kho.client.local_store import LocalStore  # noqa: PLC0415
     from kho.client.places import SCHEMES  # noqa: PLC0415
     from kho.oci.reference import Reference  # noqa: PLC0415
 
@@ -65,4 +67,8 @@ def _name(text: str, found: str) -> str | None:
     if colon and scheme in SCHEMES - {"local"}:
         return None if found.startswith(("@", "sha256:", "sha512:")) else found
     ref = Reference.parse(rest if scheme == "local" else text.removeprefix("docker://"))
-    return str(ref.tagged(ref.tag)) if ref.tag is not None else None
+    if ref.tag is None:
+        return None
+    if isinstance(origin.store, LocalStore) and not origin.store.has_name(ref):
+        return None  # the first digits of its digest
+    return str(ref.tagged(ref.tag))
