@@ -83,7 +83,7 @@ def _child(folder: Node | None, name: bytes) -> Node | None:
     found = folder.children.get(name)
     if found is None and name not in folder.children and not folder.opaque:
         raise Unsure("a lower layer may have it")
-    if found is not None and found.item is None and found.linked:
+    if found is not None and found.is_pending:
         raise Unsure("a lower layer has the file that it is a link to")
     return found
 

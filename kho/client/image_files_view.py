@@ -50,6 +50,11 @@ class Node:
         return self.children is not None
 
     @property
+    def is_pending(self) -> bool:
+        """Whether it is a hard link to what only a lower layer has."""
+        return self.item is None and self.linked
+
+    @property
     def kind(self) -> Kind:
         """What it is; a folder that no layer describes is one all the same."""
         return Kind.DIRECTORY if self.item is None else self.item.entry.kind
@@ -110,7 +115,7 @@ class View:
             if name not in folder.children and not folder.opaque:
                 raise Unsure("a lower layer may have it")
             return None
-        if child.item is None and (child.linked or (self.first and not child.opaque)):
+        if child.is_pending or (child.item is None and self.first and not child.opaque):
             raise Unsure("only a lower layer describes it")
         return child
 
@@ -198,7 +203,7 @@ class View:
                 continue
             if name == b"..":
                 at = at.parent
-            elif child is None:
+            elif child is None or child.is_pending:
                 made = self._missing(at, name, layer, make=make)
                 if made is None:
                     return None
@@ -221,6 +226,9 @@ class View:
     def _missing(self, folder: Node, name: bytes, layer: int, *, make: bool) -> Node | None:
         """A folder on the way to something, of which only lower layers may know more."""
         assert folder.children is not None
+        if folder.children.get(name) is not None:
+            self.unsure = True  # and so nobody looks at what is put there
+            return _folder(Node(folder, None, layer), opaque=False)
         surely_not = name in folder.children or folder.opaque
         if surely_not and not make:
             return None
