@@ -73,7 +73,7 @@ class Packing:
 class Tar(Protocol):
     """Takes a tar, as LayerMaker does."""
 
-    def write(self, piece: bytes, /) -> None:
+    def write(self, piece: bytes, /) -> object:
         """The next bytes."""
 
     def finish(self) -> None:

@@ -78,7 +78,8 @@ class Rewriter:
         if draft == before:
             return manifest  # to the byte
         made = draft.finish(self.built)
-        self._platforms[made.digest] = Platform.of(draft.config)
+        if (platform := Platform.of(draft.config)) != Platform.of(before.config):
+            self._platforms[made.digest] = platform
         return made
 
     async def _index(self, manifest: Manifest, depth: int) -> Manifest:
@@ -118,9 +119,7 @@ class Rewriter:
         found |= {"digest": str(made.digest), "size": len(made.content)}
         platform = self._platforms.get(made.digest)
         if platform is not None and "platform" in entry:
-            told = Platform.of(entry["platform"])
-            if (told.os, told.architecture) != (platform.os, platform.architecture):
-                found["platform"] = platform.fields()
+            found["platform"] = platform.fields()
         return found
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("artifact")
 def command() -> None:
-    """Files of any kind in a registry, as oras has them."""
+    """Push and pull files of any kind, as oras has them."""
 
 
 @command.command("push")

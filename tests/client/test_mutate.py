@@ -1,0 +1,445 @@
+"""Images are changed, put on other bases and made flat; what is not meant stays to the byte."""
+
+import io
+import json
+import os
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kho.client.append import Addition, Appending, append, pack_layer
+from kho.client.built import deliver
+from kho.client.errors import Damaged, Misused
+from kho.client.flatten import Flattener
+from kho.client.image import Image, open_image
+from kho.client.layout import Layout
+from kho.client.mutate import Change, mutate
+from kho.client.pack import Packing
+from kho.client.progress import Outcome, Progress
+from kho.client.rebase import Base, Rebase
+from kho.client.registry_store import RegistryStore
+from kho.layers.compression import Compression, decompressed
+from kho.layers.errors import LayerRefused
+from kho.oci import media_types
+from kho.oci.platform import Platform
+from kho.oci.strict_json import parse_object
+from kho.remote.manifests import Manifest
+from kho.remote.registry import Registry
+
+from . import images
+from .layers import Member, applied, file, folder, hardlink, layer, symlink, tree
+from .rootfs_images import DOCKER, rootfs_image
+
+AMD64 = Platform.parse("amd64")
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+async def mutated(layout: Layout, change: Change, name: str = "image") -> Image:
+    built, made = await mutate(layout, name, change)
+    await deliver(built, made, layout, "new")
+    return await open_image(layout, "new", AMD64)
+
+
+# mutate
+
+
+async def test_what_is_changed_and_what_stays(layout: Layout) -> None:
+    config = {
+        "Env": ["PATH=/bin", "A=1", "B=2"],
+        "Labels": {"x": "1", "y": "2"},
+        "Entrypoint": ["/old"],
+        "Cmd": ["old"],
+        "OnBuild": ["RUN x"],
+        "ExposedPorts": {"80/tcp": {}, "81/tcp": {}},
+        "User": "root",
+    }
+    await rootfs_image(layout, layer(file("a")), config=config)
+    change = Change(
+        labels={"x": None, "z": "3"},
+        env={"A": "5", "B": None, "C": "6"},
+        annotations={"note": "ü"},
+        entrypoint=("/new", "-x"),
+        user="",
+        working_dir="/srv",
+        ports={"80/tcp": False, "90/udp": True},
+        volumes={"/data": True},
+        stop_signal="SIGINT",
+        created="2026-01-01T00:00:00Z",
+        platform=Platform.parse("linux/arm/v7"),
+    )
+    built, made = await mutate(layout, "image", change)
+    await deliver(built, made, layout, "new")
+    value = (await open_image(layout, "new", Platform.parse("linux/arm/v7"))).config.value
+    assert value["config"] == {
+        "Env": ["PATH=/bin", "A=5", "C=6"],
+        "Labels": {"y": "2", "z": "3"},
+        "Entrypoint": ["/new", "-x"],
+        "OnBuild": ["RUN x"],
+        "ExposedPorts": {"81/tcp": {}, "90/udp": {}},
+        "WorkingDir": "/srv",
+        "Volumes": {"/data": {}},
+        "StopSignal": "SIGINT",
+    }
+    assert (value["created"], value["architecture"], value["variant"]) == (
+        "2026-01-01T00:00:00Z",
+        "arm",
+        "v7",
+    )
+    assert parse_object(made.content)["annotations"] == {"note": "ü"}
+
+
+async def test_no_change_is_the_same_image_to_the_byte(layout: Layout) -> None:
+    image = await rootfs_image(layout, layer(file("a")), config={"Env": ["A=1"]})
+    _, made = await mutate(layout, "image", Change(env={"A": "1"}, labels={"x": None}))
+    assert made == image.manifest
+
+
+async def test_docker_stays_docker_and_unknown_fields_stay(layout: Layout) -> None:
+    tar = layer(file("a"))
+    await rootfs_image(layout, tar, media_type=DOCKER)
+    old = parse_object((await layout.manifest("image")).content)
+    old |= {"mediaType": media_types.DOCKER_MANIFEST, "com.example": [1.5, {"x": None}]}
+    config: Any = old["config"]
+    config |= {"mediaType": media_types.DOCKER_CONFIG, "data": "e30=", "urls": ["https://x"]}
+    made = images.manifest(old, media_types.DOCKER_MANIFEST)
+    await layout.take_manifest(made, "image")
+    image = await mutated(layout, Change(user="1"))
+    after = parse_object(image.manifest.content)
+    assert image.manifest.media_type == media_types.DOCKER_MANIFEST
+    assert after["com.example"] == old["com.example"]
+    assert after["layers"] == old["layers"]
+    assert set(after["config"]) == {"mediaType", "digest", "size", "urls"}  # type: ignore[call-overload]
+
+
+async def multi(layout: Layout) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An index of two images, an attestation of the first, and an annotation."""
+    first, second = [
+        await rootfs_image(layout, layer(file(one)), name=one) for one in ("amd64", "arm64")
+    ]
+    said = await images.image(layout, None)
+    about = {"vnd.docker.reference.digest": str(first.manifest.digest)}
+    entries = [
+        images.descriptor(first.manifest, platform={"os": "linux", "architecture": "amd64"}),
+        images.descriptor(second.manifest, platform={"os": "linux", "architecture": "arm64"}),
+        images.descriptor(
+            said, platform={"os": "unknown", "architecture": "unknown"}, annotations=about
+        ),
+    ]
+    value = {"manifests": entries, "annotations": {"a": "b"}}
+    await layout.take_manifest(images.manifest(value, media_types.OCI_INDEX), "multi")
+    return value, entries[2]
+
+
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.outcomes: list[Outcome] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def end(self, content: object, outcome: Outcome) -> None:
+        del content
+        self.outcomes.append(outcome)
+
+
+async def test_an_index_is_changed_with_all_its_images(
+    layout: Layout, repository: RegistryStore
+) -> None:
+    value, attestation = await multi(layout)
+    told = Notes()
+    change = Change(user="1", annotations={"c": "d"})
+    built, made = await mutate(layout, "multi", change, told=told)
+    await deliver(built, made, repository, "1")
+    after: Any = parse_object((await repository.manifest("1")).content)
+    assert after["annotations"] == {"a": "b", "c": "d"}
+    assert [one["platform"] for one in after["manifests"]] == [
+        one["platform"] for one in value["manifests"][:2]
+    ]
+    for entry in after["manifests"]:
+        image = await open_image(repository, entry["digest"])
+        assert image.config.user == "1"
+        assert parse_object(image.manifest.content)["annotations"] == {"c": "d"}
+    assert told.notes == [
+        f"left out: {attestation['digest']}, an attestation of {value['manifests'][0]['digest']}"
+    ]
+
+
+async def test_one_platform_of_an_index_alone(layout: Layout) -> None:
+    await multi(layout)
+    change = Change(user="1")
+    _, made = await mutate(layout, "multi", change, platform=Platform.parse("arm64"))
+    assert "manifests" not in parse_object(made.content)
+
+
+async def test_indexes_in_indexes_end(layout: Layout) -> None:
+    inner = (await rootfs_image(layout, layer(file("a")))).manifest
+    for depth in range(8):
+        value = {"manifests": [images.descriptor(inner)]}
+        inner = images.manifest(value, media_types.OCI_INDEX)
+        await layout.take_manifest(inner, f"deep{depth}")
+    built, made = await mutate(layout, "deep3", Change(user="1"))
+    await deliver(built, made, layout, "new")
+    with pytest.raises(Damaged, match="indexes in indexes, more than 5 deep"):
+        await mutate(layout, "deep7", Change(user="1"))
+
+
+async def test_a_wide_index_of_one_image_is_read_once(layout: Layout) -> None:
+    one = (await rootfs_image(layout, layer(file("a")))).manifest
+    value = {"manifests": [images.descriptor(one)] * 5000}
+    await layout.take_manifest(images.manifest(value, media_types.OCI_INDEX), "wide")
+    _, made = await mutate(layout, "wide", Change(user="1"))
+    assert len(parse_object(made.content)["manifests"]) == 5000  # type: ignore[arg-type]
+
+
+async def test_what_is_no_image_is_told(layout: Layout) -> None:
+    empty = images.blob(layout, b"{}", "application/vnd.oci.empty.v1+json")
+    thing = images.manifest({"artifactType": "a/b", "config": empty, "layers": [empty]})
+    await layout.take_manifest(thing, "thing")
+    with pytest.raises(Misused, match="is no image but an artifact of type a/b"):
+        await mutate(layout, "thing", Change(user="1"))
+    none = images.manifest({"manifests": []}, media_types.OCI_INDEX)
+    await layout.take_manifest(none, "none")
+    with pytest.raises(Misused, match="an index without images"):
+        await mutate(layout, "none", Change(user="1"))
+
+
+async def test_layers_are_mounted_from_the_repository_next_door(
+    layout: Layout, repository: RegistryStore, registry: Registry
+) -> None:
+    await rootfs_image(layout, layer(file("a")), layer(file("b")))
+    built, made = await mutate(layout, "image", Change())
+    await deliver(built, made, repository, "1")
+    told = Notes()
+    built, made = await mutate(repository, "1", Change(user="1"))
+    other = RegistryStore(registry, repository.repository + "-other")
+    copied = await deliver(built, made, other, "2", told=told)
+    assert sorted(one.value for one in copied.outcomes.values()) == [
+        "copied",
+        "mounted",
+        "mounted",
+    ]
+
+
+# rebase
+
+
+async def based(layout: Layout, name: str, version: str) -> Image:
+    config = {
+        "Env": ["PATH=/bin", f"VERSION={version}", f"OWN={version}"],
+        "Cmd": ["sh", version],
+        "Labels": {"base": version},
+    }
+    tars = [layer(file("os", version.encode())), layer(file("lib", version.encode()))]
+    return await rootfs_image(layout, *tars[: int(version)], name=name, config=config)
+
+
+async def on_top(layout: Layout, base: str, **change: Any) -> Image:
+    source = layout.folder.parent / "own"
+    source.mkdir(exist_ok=True)
+    (source / "app").write_text("mine")
+    packed = await pack_layer(source, Packing(), Compression.GZIP)
+    appending = Appending([Addition(packed, "own")], Change(**change), "host.example/base:1")
+    built, made = await append(layout, base, appending)
+    await deliver(built, made, layout, "image")
+    packed.close()
+    return await open_image(layout, "image", AMD64)
+
+
+async def never(text: str) -> Base:
+    raise AssertionError(text)
+
+
+async def test_an_image_gets_a_newer_base(layout: Layout) -> None:
+    await based(layout, "old", "1")
+    new = await based(layout, "new", "2")
+    own = await on_top(layout, "old", env={"OWN": "mine", "APP": "1"}, labels={"own": "1"})
+    rebase = Rebase(Base(layout, "old", "old"), Base(layout, "new", "b:2"), never)
+    built, made = await rebase.run(layout, "image")
+    await deliver(built, made, layout, "done")
+    done = await open_image(layout, "done", AMD64)
+    assert done.layers == (*new.layers, own.layers[-1])
+    assert done.config.diff_ids == (*new.config.diff_ids, own.config.diff_ids[-1])
+    assert set(done.config.env) == {"PATH=/bin", "VERSION=2", "OWN=mine", "APP=1"}
+    assert done.config.command == ("sh", "2")
+    assert done.config.labels == {"base": "2", "own": "1"}
+    assert parse_object(made.content)["annotations"] == {
+        "org.opencontainers.image.base.name": "b:2",
+        "org.opencontainers.image.base.digest": str(new.manifest.digest),
+    }
+
+
+async def test_the_image_says_itself_what_it_is_made_on(layout: Layout) -> None:
+    old = await based(layout, "old", "1")
+    await on_top(layout, "old")
+    await based(layout, "new", "2")
+    asked: list[str] = []
+
+    async def named(text: str) -> Base:
+        asked.append(text)
+        return Base(layout, "old" if "@" in text else "new", text)
+
+    _, made = await Rebase(None, None, named).run(layout, "image")
+    assert asked == [f"host.example/base@{old.manifest.digest}", "host.example/base:1"]
+    assert len(parse_object(made.content)["layers"]) == 3  # type: ignore[arg-type]
+
+
+async def test_an_image_that_is_not_made_on_the_base_is_refused(layout: Layout) -> None:
+    await based(layout, "old", "1")
+    await based(layout, "new", "2")
+    await on_top(layout, "old")
+    base = Base(layout, "new", "new")
+    with pytest.raises(Misused, match=r"not made on new .* of its 2 layers the first 0 are"):
+        await Rebase(base, base, never).run(layout, "image")
+    with pytest.raises(Misused, match=r"does not say what it is made on .* --old-base"):
+        await Rebase(None, None, never).run(layout, "new")
+
+
+# flatten
+
+
+def same_tree(layers: list[bytes], flat: bytes, where: Path) -> None:
+    """One after another, and at once: no difference that one could see."""
+    where.mkdir()
+    applied(where / "many", *layers)
+    applied(where / "one", flat)
+    many, one = tree(where / "many"), tree(where / "one")
+    assert one == many
+
+
+async def flattened(layout: Layout) -> Manifest:
+    with closing(Flattener()) as flattener:
+        return (await flattener.run(layout, "image"))[1]
+
+
+async def flat(layout: Layout, *layers: bytes) -> bytes:
+    await rootfs_image(layout, *layers)
+    with closing(Flattener()) as flattener:
+        built, made = await flattener.run(layout, "image")
+        await deliver(built, made, layout, "flat")
+    image = await open_image(layout, "flat", AMD64)
+    assert len(image.layers) == 1
+    stored = layout.path(image.layers[0].digest).read_bytes()
+    tar, out = decompressed(io.BytesIO(stored)), b""
+    while piece := tar.read(1 << 20):
+        out += piece
+    return out
+
+
+CASES: dict[str, list[list[Member]]] = {
+    "deleted": [[file("a", b"1"), folder("d"), file("d/x")], [file(".wh.a"), file(".wh.d")]],
+    "opaque": [
+        [folder("d"), file("d/x"), file("d/y")],
+        [folder("d"), file("d/.wh..wh..opq"), file("d/z")],
+    ],
+    "whiteout after its own file": [[file("a", b"1")], [file("a", b"2"), file(".wh.a")]],
+    "replaced": [[file("a", b"1")], [file("a", b"2", mode=0o600)]],
+    "file for folder": [[folder("d"), file("d/x")], [file("d", b"2")]],
+    "folder for file": [[file("d", b"2")], [folder("d", 0o700), file("d/x")]],
+    "folder for link": [[folder("e"), symlink("d", "e")], [folder("d"), file("d/x")]],
+    "through a link": [[folder("usr"), symlink("lib", "usr")], [file("lib/x", b"1")]],
+    "through a link up": [[folder("a"), symlink("a/up", "../../b"), folder("b")], [file("a/up/x")]],
+    # What makes other tools fail: a link whose first name is below it, replaced, or gone.
+    "link to a lower layer": [[file("z", b"1")], [hardlink("a", "z")]],
+    "first name replaced": [[file("a", b"1"), hardlink("b", "a")], [file("a", b"2")]],
+    "first name deleted": [[file("a", b"1"), hardlink("b", "a")], [file(".wh.a")]],
+    "first name deleted in a folder": [
+        [folder("d"), file("d/a", b"1"), hardlink("b", "d/a")],
+        [file(".wh.d")],
+    ],
+    "link of a link": [
+        [file("a", b"1")],
+        [hardlink("b", "a")],
+        [file(".wh.a"), hardlink("c", "b")],
+    ],
+    "link to a symbolic link": [[symlink("s", "nowhere"), hardlink("t", "s")], [file("x")]],
+    "parents that nobody wrote": [[file("a/b/c", b"1")], [file("a/d", b"2")]],
+    "mode of a folder": [[folder("d", 0o700), file("d/x")], [folder("d", 0o711)]],
+    "bookkeeping": [[file("a")], [file(".wh..wh.plnk/1.2"), file("b")]],
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+async def test_flat_is_what_the_layers_make(layout: Layout, tmp_path: Path, name: str) -> None:
+    layers = [layer(*one) for one in CASES[name]]
+    same_tree(layers, await flat(layout, *layers), tmp_path / "trees")
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_flat_is_what_random_layers_make(layout: Layout, tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    layers = [layer(*some(dice, first=not number)) for number in range(4)]
+    same_tree(layers, await flat(layout, *layers), tmp_path / "trees")
+
+
+def some(dice: random.Random, *, first: bool) -> list[Member]:
+    """Files, folders and links of few names, and whiteouts."""
+    found = [folder(one, dice.choice([0o755, 0o711])) for one in ("d", "e") if first]
+    written: list[str] = []
+    for name in dice.sample([f"{one}{two}" for one in ("", "d/", "e/") for two in "abc"], 5):
+        kind = dice.choice("fffslw")
+        parent, _, last = name.rpartition("/")
+        if kind == "w" and not first:
+            found.append(file(f"{parent}/.wh.{last}".lstrip("/")))
+        elif kind == "l" and written:
+            found.append(hardlink(name, dice.choice(written)))
+        elif kind == "s":
+            found.append(symlink(name, "nowhere"))
+        else:
+            found.append(file(name, dice.randbytes(5)))
+            written.append(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    "bad, why",
+    [
+        ([file("a"), hardlink("b", "none")], r"b: a hard link to none, which is not there"),
+        ([folder("d"), hardlink("b", "d")], r"b: a hard link to the folder d"),
+        ([symlink("x", "y"), symlink("y", "x"), file("x/z")], r"symbolic links in a circle"),
+        ([file("a"), file("a/b")], r"a/b: a is no folder"),
+        ([file("../..", b"")], r"the root is a folder"),
+        ([file(".wh.")], r"a whiteout names one entry"),
+    ],
+)
+async def test_layers_that_make_no_sense_are_refused(
+    layout: Layout, bad: list[Member], why: str
+) -> None:
+    await rootfs_image(layout, layer(file("one")), layer(*bad))
+    with pytest.raises(LayerRefused, match=why):
+        await flattened(layout)
+
+
+async def test_paths_that_lead_out_stay_inside(layout: Layout, tmp_path: Path) -> None:
+    layers = [
+        layer(folder("d"), symlink("d/out", "/../../tmp"), file("../../../up", b"1")),
+        layer(file("d/out/x", b"2"), hardlink("h", "../../up")),
+    ]
+    same_tree(layers, await flat(layout, *layers), tmp_path / "trees")
+
+
+async def test_a_layer_that_is_not_what_the_config_says(layout: Layout) -> None:
+    await rootfs_image(
+        layout, layer(file("a")), layer(file("b")), diff_ids=["sha256:" + "0" * 64] * 2
+    )
+    with pytest.raises(Damaged, match="layer 1 uncompressed is not sha256:000"):
+        await flattened(layout)
+
+
+async def test_what_the_flat_image_says_of_itself(layout: Layout) -> None:
+    await rootfs_image(layout, layer(file("a")), layer(file("b")), config={"User": "1"})
+    made = await flattened(layout)
+    value = json.loads(made.content)
+    assert len(value["layers"]) == 1
+    same = await flattened(layout)
+    assert same.digest == made.digest
