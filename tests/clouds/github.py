@@ -1,6 +1,7 @@
 """GHCR: even what is public wants a token, and the ping's challenge names somebody else's image."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -12,6 +13,8 @@ PLACEHOLDER = "repository:user/image:pull"
 @dataclass
 class Github(Shape):
     """No expires_in; 403 for a wrong secret; no referrers, but by tag."""
+
+    hides: ClassVar[frozenset[str]] = frozenset({"oci-subject"})
 
     name: str = "github"
     host: str = "ghcr.io"

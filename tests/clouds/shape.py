@@ -11,6 +11,7 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import time
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -47,6 +48,8 @@ class Shape(ABC):
 
     `part` is its part of khod.
     """
+
+    hides: ClassVar[frozenset[str]] = frozenset()
 
     upstream: Upstream
     name: str = ""

@@ -37,9 +37,8 @@ class Sky:
 @asynccontextmanager
 async def sky(khod: str, folder: Path, port: int = 0, part: str = "") -> AsyncIterator[Sky]:
     """Serve all clouds over TLS, before the khod at this address."""
-    upstream = Upstream(khod)
     kinds = (Ecr, EcrPublic, Google, Azure, Hub, Github)
-    shapes: list[Shape] = [kind(upstream) for kind in kinds]
+    shapes: list[Shape] = [kind(Upstream(khod, kind.hides)) for kind in kinds]
     for one in shapes:
         one.part = part + one.name
     by_host = {host: shape for shape in shapes for host in shape.hosts}
@@ -64,4 +63,5 @@ async def sky(khod: str, folder: Path, port: int = 0, part: str = "") -> AsyncIt
         yield Sky({one.name: one for one in shapes}, sockets[0].getsockname()[1], ca)
     finally:
         await runner.cleanup()
-        await upstream.close()
+        for one in shapes:
+            await one.upstream.close()

@@ -19,8 +19,10 @@ _LISTS = re.compile(r"/v2/(_catalog|.+/tags/list)$")
 class Upstream:
     """Requests to khod at `address`; used on one event loop, closed by `close`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, hides: frozenset[str] = frozenset()) -> None:
         self.address = address
+        # Headers that khod sends and a cloud does not.
+        self.hides = _HOP_BY_HOP | hides
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -60,7 +62,7 @@ class Upstream:
     async def _returned(
         self, request: web.Request, answer: aiohttp.ClientResponse, part: str
     ) -> web.StreamResponse:
-        headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
+        headers = {k: v for k, v in answer.headers.items() if k.lower() not in self.hides}
         for name in ("Location", "Link"):
             if name in headers:
                 bare = headers[name].replace(self.address, "")

@@ -139,6 +139,72 @@ def test_sync(kho: CloudKho, there: str, account: Account, tmp_path: Path) -> No
     assert (tmp_path / "mirror/index.json").exists()
 
 
+def test_pull_and_push(
+    kho: CloudKho, there: str, account: Account, image: SmallImage, tmp_path: Path
+) -> None:
+    kho("pull", there)
+    assert image.digest in kho("digest", there)
+    pushed = f"{account.reference}:pushed"
+    kho("push", there, pushed)
+    assert image.digest in kho("digest", pushed)
+    kho("push", f"oci:{image.layout}:small", pushed)
+    kho("unpack", there, tmp_path / "root")
+    assert (tmp_path / "root").is_dir()
+
+
+def test_looking_into_an_image(kho: CloudKho, there: str, image: SmallImage) -> None:
+    manifest = json.loads(kho("manifest", there))
+    assert kho.json("manifest", there)["digest"] == image.digest
+    layer = manifest["layers"][0]["digest"]
+    where = there.rpartition(":")[0]
+    kho("blob", f"{where}@{layer}", "-o", kho.home / "layer")
+    assert (kho.home / "layer").stat().st_size == manifest["layers"][0]["size"]
+    assert "random" in kho("ls", f"{there}:/")
+    piped = outcome(
+        *(*kho.planet.inside, "sh", "-c", '"$0" cat "$1" | wc -c'),
+        *(KHO, f"{there}:/random"),
+        env=kho.env,
+    )
+    assert piped.said.split() == [str(1024 * 1024)]
+    kho("tree", there)
+    assert kho.json("inspect", there)
+    assert kho.json("history", there) is not None
+    kho("diff", there, f"oci:{image.layout}:small", "--exit-code")
+    kho("validate", there)
+
+
+def test_what_refers_to_an_image(kho: CloudKho, there: str, tmp_path: Path) -> None:
+    (tmp_path / "sbom.json").write_text("{}")
+    words = ("attach", there, tmp_path / "sbom.json", "--artifact-type", "application/vnd.lab.sbom")
+    attached = kho(*words, "-q").split()[-1]
+    assert attached in [one["digest"] for one in kho.json("referrers", there)]
+    kho("copy", there, f"oci:{tmp_path}/with:1", "--referrers")
+    assert (tmp_path / "with/blobs/sha256" / attached.removeprefix("sha256:")).exists()
+
+
+def test_making_and_deleting(kho: CloudKho, there: str, account: Account) -> None:
+    made = f"{account.reference}:made"
+    kho("mutate", there, "--label", "a=b", "-t", made)
+    kho("delete", "--image", made)
+    assert kho.run("digest", made).status == 3
+    assert kho.run("digest", there).status == 0
+
+
+def test_artifacts(kho: CloudKho, account: Account, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"content")
+    name = f"{account.reference}:artifact"
+    kho("artifact", "push", name, tmp_path / "model.bin", "--artifact-type", "application/x.lab")
+    kho("artifact", "pull", name, tmp_path / "back")
+    assert [one.read_bytes() for one in (tmp_path / "back").rglob("*.bin")] == [b"content"]
+
+
+def test_lists_of_repositories(kho: CloudKho, there: str, account: Account) -> None:
+    del there
+    ended = kho.run("ls", account.host)
+    assert "Traceback" not in ended.said
+    assert ended.status in (0, 3, 4)
+
+
 @pytest.mark.parametrize("name", ["crane", "skopeo"])
 def test_other_clients_see_the_same_clouds(
     name: str, planet: World, account: Account, there: str, image: SmallImage, tmp_path: Path
