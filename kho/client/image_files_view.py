@@ -187,6 +187,8 @@ class View:
             target = self.find(parts, follow=False)
         except Unsure:
             return made
+        except LoopingLinks as error:
+            raise LayerRefused(f"a hard link: {error}") from None
         if target is None or target.is_folder:
             raise LayerRefused(f"a hard link to {shown(item.entry.link)}, which is no file")
         made.item, made.layer, target.linked = target.item, target.layer, True

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from itertools import chain
 
 import pytest
 from click.testing import CliRunner
 
 from kho import __version__
-from kho.cli.main import COMMANDS, main
+from kho.cli.main import COMMANDS, SECTIONS, main
 
 
 def test_version() -> None:
@@ -33,6 +34,35 @@ def test_each_command_tells_what_it_does(name: str) -> None:
 
 def test_an_unknown_command_is_wrong_usage() -> None:
     assert CliRunner().invoke(main, ["coffee"]).exit_code == 2
+
+
+def test_a_command_with_a_near_name_is_told() -> None:
+    told = CliRunner().invoke(main, ["manifst"])
+    assert told.exit_code == 2
+    assert "manifest" in told.output.rpartition("No such command")[2]
+
+
+def test_help_has_sections_that_name_only_what_there_is() -> None:
+    told = CliRunner().invoke(main, ["--help"]).output
+    for title in SECTIONS:
+        assert f"\n{title}:\n" in told or not {*chain(*SECTIONS[title])} & {*COMMANDS}
+    for code in (*range(7), 130, 141):
+        assert f"\n    {code} " in told
+
+
+def test_no_command_stands_in_two_sections() -> None:
+    names = [name for rows in SECTIONS.values() for name in chain(*rows)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    "name", ["blob", "cat", "completion", "diff", "ls", "manifest", "search", "tree", "validate"]
+)
+def test_help_has_examples_that_begin_with_the_command(name: str) -> None:
+    told = CliRunner().invoke(main, [name, "--help"]).output
+    examples = told.partition("\n  Examples:\n")[2].partition("\n\n")[0]
+    assert f"kho {name} " in examples
+    assert max(map(len, examples.splitlines())) <= 80
 
 
 def test_version_needs_little() -> None:
