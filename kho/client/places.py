@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kho.client.archive import Archive
+from kho.client.archive_members import STDIN
 from kho.client.archive_places import ArchivePlace
 from kho.client.archive_target import ArchiveTarget
 from kho.client.copy import choose
@@ -68,6 +69,8 @@ class Aim:
 
     store: Layout | RegistryStore | ArchiveTarget
     tag: str | None
+    # Whether it is standard output, where nothing else may be printed.
+    stdout: bool = False
 
     async def __aenter__(self) -> Self:
         if isinstance(self.store, ArchiveTarget):
@@ -108,7 +111,7 @@ def open_aim(text: str, registries: Registries, journal: Journal | None = None) 
     """Read a place that content goes to; raise ReferenceInvalid, Misused."""
     archive = ArchivePlace.parse(text)
     if archive is not None:
-        return Aim(archive.target(), archive.name)
+        return Aim(archive.target(), archive.name, archive.file == STDIN)
     place = open_place(text, registries, journal)
     assert not isinstance(place.store, Archive)
     return Aim(place.store, place.tag)

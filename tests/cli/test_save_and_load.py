@@ -45,6 +45,7 @@ def test_out_by_a_pipe_and_in_again(kho: Kho, stored: Digest, tmp_path: Path) ->
     saved = piped(kho, "save", "app:1")
     assert kho.run("save", "-q", "-o", tmp_path / "x.tar", "app:1") == ""
     assert (tmp_path / "x.tar").read_bytes() == saved
+    assert piped(kho, "copy", "local:app:1", "docker-archive:-:app:1") == saved
     other = Kho(tmp_path / "other")
     assert piped(other, "load", "-q", given=saved).decode() == f"Loaded image: {NAME}\n"
     assert other.json("load", "-i", tmp_path / "x.tar") == [{"name": NAME, "digest": str(stored)}]

@@ -53,6 +53,8 @@ async def command(
             origin.store, aim.store, referrers=referrers, parallel=transfer.jobs, told=told
         )
         copied = await copier.copy(await origin.wanted(), [aim.tag] if aim.tag else [], wanted)
+    if aim.stdout:
+        return
     if as_json:
         blobs = {str(digest): outcome.value for digest, outcome in copied.outcomes.items()}
         shown.as_json(
