@@ -94,7 +94,7 @@ class Bars(Progress):
 
     def note(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(text, style="yellow", soft_wrap=True)
+        self._console.print(text, style="yellow", soft_wrap=True, markup=False, highlight=False)
 
     def _show(self, *, at_once: bool) -> None:
         now = time.monotonic()
