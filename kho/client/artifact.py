@@ -18,9 +18,9 @@ from kho.oci import media_types
 from kho.remote.manifests import Manifest
 
 TITLE: Final = "org.opencontainers.image.title"
-# What oras writes of a folder, and unpacks again.
+# What oras writes of a folder, and unpacks again. Its digest of the tar would be that of what Go
+# reads of one, without the zeros at the end; it may be left out.
 UNPACK: Final = "io.deis.oras.content.unpack"
-CONTENT_DIGEST: Final = "io.deis.oras.content.digest"
 EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _EMPTY: Final = b"{}"
 _EMPTY_DATA: Final = "e30="
@@ -132,7 +132,6 @@ class ArtifactMaker:
             "size": made.size,
             "annotations": {
                 TITLE: file.name,
-                CONTENT_DIGEST: str(made.diff_id),
                 UNPACK: "true",
             },
         }
