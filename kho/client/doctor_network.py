@@ -84,11 +84,11 @@ async def reach(
     yield ok("name", f"{name} is {', '.join(addresses)}")
     failures = {}
     for address in addresses:
-        told = await _connect(address, port)
-        if told is None:
+        problem = await _connect(address, port)
+        if problem is None:
             found.append(Reached(url, address))
         else:
-            failures[address] = told
+            failures[address] = problem
     told = "; ".join(f"{address} port {port}: {words}" for address, words in failures.items())
     if not found:
         yield fail("connection", told, _advice(told, port), Unreachable(told))
