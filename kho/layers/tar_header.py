@@ -175,8 +175,9 @@ def _prefixed(path: bytes, prefix: bytes, block: bytes) -> bytes:
         return path
     if magic != _USTAR:
         return path
-    if block.endswith(_STAR_TRAILER):
-        prefix = prefix[:_STAR_PREFIX]
+    if block.endswith(_STAR_TRAILER) and b"\0" not in prefix[:_STAR_PREFIX]:
+        # Go ends it there, where star has times; GNU tar takes them for a part of it.
+        raise LayerRefused("a prefix as long as that of star")
     return text(prefix) + b"/" + path
 
 

@@ -68,6 +68,7 @@ REFUSED = {
     "a block that is cut": FILE + header()[:511],
     "content that is cut": header(size=1000) + bytes(600),
     "a prefix of ustar in GNU's format": header(at_257=b"ustar  \0", at_345=b"dir"),
+    "a prefix that fills the field of star": header(at_345=b"p" * 131 + b"0" * 12, at_508=b"tar\0"),
     "a negative owner": header(at_108=b"\xff" * 8),
     "a sparse file of PAX 9": pax(**SPARSE_1 | {"GNU__sparse__major": b"9"}) + FILE,
     "a sparse map without an end": pax(**SPARSE_1, GNU__sparse__realsize=b"9") + FILE,
