@@ -57,7 +57,9 @@ async def command(
 ) -> None:
     """Unpack an image into a new or empty folder: whole, or not at all.
 
-    As root, files get the owners, devices and attributes of the image; else see --rootless.
+    REF is a reference, of the local store where it is there, or a layout or an archive (oci:folder,
+    docker-archive:file). As root, files get the owners, devices and attributes of the image; else
+    all of them are ours (--rootless).
     """
     import os  # noqa: PLC0415
     from dataclasses import replace  # noqa: PLC0415
@@ -75,17 +77,17 @@ async def command(
         limits=replace(DEFAULT, total=_size(max_size), entries=max_files),
         sync=not no_sync,
     )
-    place = await open_read(ref, wire.registry)
     wanted = None if platform is None else Platform.parse(platform)
-    image = await open_image(place.store, await place.wanted(), wanted)
     told = transfer.told(silent=as_json)
-    found = await unpack(image, folder, choices, told=told, parallel=transfer.jobs)
+    async with await open_read(ref, wire.registry, wanted) as place:
+        image = await open_image(place.store, await place.wanted(), wanted)
+        found = await unpack(image, folder, choices, told=told, parallel=transfer.jobs)
     if as_json:
         shown.as_json(_fields(found))
         return
     for line in _notes(found):
         told.note(line)
-    click.echo(found.folder)
+    shown.line(str(found.folder))
 
 
 def _size(text: str) -> int:
