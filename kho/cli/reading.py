@@ -26,7 +26,7 @@ class Notes(Progress):
 async def opened(wire: "Wire", text: str, platform: str | None) -> AsyncIterator[Image]:
     """The image that is written: of the local store where it is there, else of its registry."""
     wanted = None if platform is None else Platform.parse(platform)
-    async with await open_read(text, wire.registry) as place:
+    async with await open_read(text, wire.registry, wanted) as place:
         yield await image_of(place, wanted)
 
 

@@ -45,7 +45,7 @@ async def command(
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)
-    async with await open_read(reference, wire.registry) as place:
+    async with await open_read(reference, wire.registry, wanted) as place:
         if wanted is None and await trees.is_index(place):
             await trees.show_index(place, as_json=as_json)
         else:
