@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "rmi": "Remove images from the local store.",
     "save": "Save images in an archive that docker, podman and others load.",
     "search": "Search a registry for repositories.",
-    "sync": "Keep repositories like others: what differs is copied.",
+    "sync": "Copy whole repositories, again and again: only what differs.",
     "tag": "Give a local image one more name.",
     "tags": "List the tags of a repository.",
     "tree": "Show an image's layers, what is large in them, and what is wasted.",

@@ -1,6 +1,8 @@
 """`kho` as a program, run by a user of its own."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,13 @@ class Kho:
     def run(self, *words: str | Path, stdin: str | None = None, timeout: float = 180) -> str:
         """What it prints; it must succeed."""
         return run(KHO, *words, env=self.env, stdin=stdin, timeout=timeout)
+
+    def raw(self, *words: str | Path) -> bytes:
+        """The same, as bytes."""
+        env = {**os.environ, **self.env}
+        return subprocess.run(
+            [KHO, *words], env=env, check=True, stdout=subprocess.PIPE, timeout=180
+        ).stdout
 
     def json(self, *words: str | Path) -> Any:
         """The same with --json, read."""

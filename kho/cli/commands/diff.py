@@ -44,7 +44,7 @@ async def command(
       kho diff app:1 app:2
       kho diff --packages debian:12.10 debian:12.11
       kho diff --config --exit-code localhost:5000/app:1 oci:build
-      kho diff --json app:1 app:2 | jq '.files[] | select(.change == "added").path'
+      kho diff --json --files app:1 app:2 | jq -r '.files[].path'
     """  # noqa: D301
     from kho.cli import differences  # noqa: PLC0415
     from kho.cli.reading import Notes, opened  # noqa: PLC0415
