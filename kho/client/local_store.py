@@ -190,6 +190,7 @@ class LocalStore(Layout):
         """Give an image one more name; raise Missing, Misused."""
         if ref.digest is not None:
             raise Misused(f"{ref} has a digest: a new name is host/name:tag")
+        self.get(text)
         await self.share()
         name = str(ref)
         with self.changing() as entries:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kho.client.layout import digest_of, name_of
+from kho.client.layout_files import writing
 from kho.client.local_store import INDEX, LocalStore, named
 from kho.oci.digest import Digest, parse_digest
 from kho.oci.errors import RegistryError
@@ -57,18 +58,23 @@ async def collect(
         return None
     try:
         live = _unlist(store, unnamed=unnamed)
-        for path, digest in _blobs(store.folder):
-            if digest not in live:
-                collected.size += path.lstat().st_size
-                path.unlink()
-                collected.digests.append(digest)
-        for path in _parts(store.folder, time.time() - part_seconds):
-            collected.size += path.lstat().st_size
-            path.unlink()
-            collected.parts += 1
+        with writing(store.folder):
+            for path, digest in _blobs(store.folder):
+                if digest not in live:
+                    collected.size += _gone(path)
+                    collected.digests.append(digest)
+            for path in _parts(store.folder, time.time() - part_seconds):
+                collected.size += _gone(path)
+                collected.parts += 1
     finally:
         store.lock.release()
     return collected
+
+
+def _gone(path: Path) -> int:
+    size = path.lstat().st_size
+    path.unlink()
+    return size
 
 
 def _unlist(store: LocalStore, *, unnamed: bool) -> set[Digest]:

@@ -24,6 +24,7 @@ from kho.client.journal import Journal
 from kho.client.layout import Layout
 from kho.client.local_store import LocalStore, user_store
 from kho.client.registry_store import RegistryStore
+from kho.client.store import ContentMissing
 from kho.oci.digest import Digest
 from kho.oci.platform import Platform
 from kho.oci.reference import Reference, ReferenceInvalid
@@ -153,9 +154,12 @@ async def _near(store: LocalStore, text: str, platform: Platform | None) -> Dige
             if ref.digest is not None and await store.has_manifest(ref.digest):
                 return ref.digest
         return None
-    if platform is None or found.index is None:
+    index = None if found.index is None else store.stored(found.index)
+    if platform is None or index is None:
         return found.digest
-    with suppress(Missing):
-        index = await store.manifest(str(found.index))
+    with suppress(ContentMissing):
         return (await choose(store, index, platform)).digest
-    return None
+    with suppress(ReferenceInvalid):
+        if found.is_called(Reference.parse(text)):
+            return None
+    raise Missing(f"{store.name}: {text} is not an image for {platform}")

@@ -41,6 +41,7 @@ async def command(
     from kho.client.errors import Misused  # noqa: PLC0415
     from kho.client.local_store import LocalStore, user_store  # noqa: PLC0415
     from kho.client.local_store_pull import Puller  # noqa: PLC0415
+    from kho.client.places import SCHEMES  # noqa: PLC0415
     from kho.client.registry_store import RegistryStore  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
     from kho.oci.reference import Reference  # noqa: PLC0415
@@ -48,7 +49,10 @@ async def command(
     if platform is not None and all_platforms:
         raise Misused("--platform is one of an index, --all-platforms are all: not both")
     wanted = None if platform is None else Platform.parse(platform)
-    refs = [Reference.parse(one.removeprefix("docker://")) for one in dict.fromkeys(references)]
+    for text in references:
+        if ":" in text and text.partition(":")[0] in SCHEMES:
+            raise Misused(f"{text} is no name at a registry; `kho copy`, `kho load` take others")
+    refs = [Reference.parse(text.removeprefix("docker://")) for text in dict.fromkeys(references)]
     registries = {ref.host: wire.registry(ref.host) for ref in refs}
     told = transfer.told(silent=as_json)
     puller = Puller(LocalStore(user_store()), transfer.jobs, told)
