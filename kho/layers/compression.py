@@ -193,7 +193,7 @@ class _AsItIs:
 class _ToGzip:
     """One member by zlib.
 
-    isal is six to ten times as fast, but its output depends on the processor (other assembly, other
+    isal is ten times as fast, but its output depends on the processor (other assembly, other
     matches; C code where there is no SSE 4.2) and is 9 to 12 % larger: a folder that is packed
     twice would be two layers. Who wants it fast takes zstd, which is faster and smaller.
     """

@@ -26,7 +26,8 @@ __all__ = [
 SECRET_BYTES = 65536
 FILE_FLAGS = ("config", "registry_config")  # name files, and are no settings
 SHORT_FLAGS = {"auth.open": "open", "http.public_url": "public-url"}
-OF_TESTS = ("KHO_TEST_", "KHO_INTEROP", "KHO_BENCH")
+OF_TESTS = ("KHO_TEST_", "KHO_INTEROP", "KHO_BENCH", "KHO_FAULTS")
+OF_KHO = frozenset({"KHO_STORE", "KHO_TOKEN", "KHO_TOKEN_FILE", "KHO_ID_TOKEN"})  # the client
 # Kubernetes and old Docker links put KHO_PORT=tcp://... and the like beside a service named kho.
 _INJECTED = re.compile(
     r"KHO_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_[0-9]+_(?:TCP|UDP)(?:_\w+)?)?)"
@@ -189,7 +190,9 @@ def _from_environment(environ: Mapping[str, str], problems: list[Problem]) -> It
     plain = {one.variable: one for one in SETTINGS.values()}
     by_file = {one.variable + "_FILE": one for one in SETTINGS.values() if one.url}
     for name, value in sorted(environ.items()):
-        if not name.startswith("KHO_") or name.startswith(OF_TESTS) or not value:
+        if not name.startswith("KHO_") or not value:
+            continue
+        if name in OF_KHO or name.startswith(OF_TESTS):
             continue
         source = f"environment {name}"
         if name in plain:

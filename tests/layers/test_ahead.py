@@ -1,3 +1,5 @@
+"""Bytes that are made ready ahead by a thread."""
+
 import io
 import random
 import threading

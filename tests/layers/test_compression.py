@@ -1,3 +1,5 @@
+"""gzip and zstd, whole, cut, mixed with other things, and written the same each time."""
+
 import gzip
 import io
 import random

@@ -1,3 +1,5 @@
+"""Names inside a layer: components, whiteouts, and what is no name."""
+
 import pytest
 
 from kho.layers.errors import LayerRefused, shown

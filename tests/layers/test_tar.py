@@ -1,3 +1,5 @@
+"""Tar as others write it, and as nobody should."""
+
 import io
 import os
 import shutil

@@ -1,3 +1,5 @@
+"""What is written is read back, and is the same each time."""
+
 import io
 import tarfile
 from typing import Any
