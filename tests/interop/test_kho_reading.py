@@ -102,7 +102,7 @@ def test_an_index_and_its_platforms(
     assert "no image for linux/s390x" in kho.refused("cat", "--platform", "s390x", f"{there}:/x")
 
 
-def test_blobs_go_both_ways(kho: Kho, image: str, crane: Path, either: Server) -> None:
+def test_blobs_go_both_ways(kho: Kho, image: str, either: Server) -> None:
     layer = kho.json("manifest", image)["manifest"]["layers"][3]
     where = f"{either.host}/reading/debian@{layer['digest']}"
     raw = kho.raw("blob", where)
