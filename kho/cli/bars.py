@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.table import Column
 
-from kho.cli.shown import short
+from kho.cli.shown import printable, short
 from kho.client.progress import Outcome, Progress
 from kho.oci.manifest import Descriptor
 
@@ -94,7 +94,9 @@ class Bars(Progress):
 
     def note(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(text, style="yellow", soft_wrap=True, markup=False, highlight=False)
+        self._console.print(
+            printable(text), style="yellow", soft_wrap=True, markup=False, highlight=False
+        )
 
     def _show(self, *, at_once: bool) -> None:
         now = time.monotonic()

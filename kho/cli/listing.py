@@ -13,6 +13,7 @@ from kho.client.errors import Misused
 from kho.client.image_files import FileInfo, ImageFiles
 from kho.layers.tar import Kind
 from kho.oci.reference import parse_host
+from kho.remote.errors import NotFound
 from kho.remote.registry import Registry
 from kho.remote.repositories import repositories
 from kho.remote.tags import tags
@@ -134,7 +135,10 @@ async def _list_tags(registry: Registry, names: list[str], *, as_json: bool) -> 
 
     async def ask(name: str) -> list[str]:
         async with places:
-            return [tag async for tag in tags(registry, name)]
+            try:
+                return [tag async for tag in tags(registry, name)]
+            except NotFound:  # it is in the list, and has no tags: some registries have it so
+                return []
 
     try:
         async with asyncio.TaskGroup() as group:
