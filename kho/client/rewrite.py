@@ -56,9 +56,6 @@ class Rewriter:
         return await self._any(manifest, 0)
 
     async def _any(self, manifest: Manifest, depth: int) -> Manifest:
-        known = self._done.get(manifest.digest)
-        if known is not None:
-            return known
         if depth > DEPTH or len(self._done) >= MOST:
             text = f"indexes in indexes, more than {DEPTH} deep or {MOST} manifests"
             raise Damaged(f"{self.source.name}@{manifest.digest}: {text}")
@@ -110,10 +107,12 @@ class Rewriter:
     async def _entry(
         self, entry: dict[str, Any], depth: int, moved: dict[str, str]
     ) -> dict[str, Any]:
-        child = await self.source.manifest(str(parse_digest(entry["digest"])))
-        made = await self._any(child, depth + 1)
+        digest = parse_digest(entry["digest"])
+        made = self._done.get(digest)
+        if made is None:
+            made = await self._any(await self.source.manifest(str(digest)), depth + 1)
         moved[entry["digest"]] = str(made.digest)
-        if made is child:
+        if made.digest == digest:
             return entry
         found = {key: value for key, value in entry.items() if key != "data"}
         found |= {"digest": str(made.digest), "size": len(made.content)}

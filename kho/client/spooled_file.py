@@ -24,7 +24,10 @@ class FileOnDisk:
     def __init__(self, path: Path) -> None:
         """Open it; raise Misused for what is no file."""
         self._path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise Misused(f"{path}: {error.strerror}") from error
         self._stop = threading.Event()
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.close(self._fd)
