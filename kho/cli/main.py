@@ -58,7 +58,8 @@ SECTIONS: Final = {
         ("inspect", "history", "save", "load", "unpack"),
     ),
     "Registries": (
-        ("ls", "search", "tags", "digest", "referrers", "attach", "delete", "ping", "doctor"),
+        ("ls", "search", "tags", "digest", "referrers", "attach", "delete"),
+        ("artifact", "ping", "doctor"),
     ),
     "Looking inside": (("cat", "diff", "tree", "manifest", "blob", "validate"),),
     "Building": (("pack", "append", "mutate", "rebase", "flatten"),),
