@@ -59,7 +59,7 @@ def _show(finding: "Finding") -> None:
     word = finding.verdict.value
     mark = click.style(f"{word:<5}", fg=_COLOURS[word])
     advice = f". {finding.advice[:1].upper()}{finding.advice[1:]}" if finding.advice else ""
-    click.echo(f"{mark}{finding.step}: {finding.told}{advice}")
+    click.echo(mark + shown.printable(f"{finding.step}: {finding.told}{advice}"))
 
 
 def _told(finding: "Finding") -> dict[str, object]:

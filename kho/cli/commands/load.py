@@ -41,6 +41,6 @@ async def command(wire: "Wire", file: str, *, transfer: "Transfer", as_json: boo
         async for digest, name in load(archive, store, parallel=transfer.jobs, told=told):
             loaded.append({"name": name, "digest": str(digest)})
             if not as_json:
-                click.echo(f"Loaded image: {name}" if name else f"Loaded image ID: {digest}")
+                shown.line(f"Loaded image: {name}" if name else f"Loaded image ID: {digest}")
     if as_json:
         shown.as_json(loaded)

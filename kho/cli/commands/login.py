@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kho.cli import exits
+from kho.cli import exits, shown
 from kho.cli.wire import wired
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ async def command(
         credential = await _by_password(registry, username, password, password_stdin=password_stdin)
     place = await wire.keychain.store(registry.name + slash + path, credential)
     if await registry.challenge() is None:
-        click.echo(f"kho: warning: {registry.name} asks nobody for a login", err=True)
+        shown.line(f"kho: warning: {registry.name} asks nobody for a login", err=True)
     who = f" as {credential.username}" if credential.username else ""
-    click.echo(f"Logged in to {registry.name}{slash}{path}{who}; kept in {place}")
+    shown.line(f"Logged in to {registry.name}{slash}{path}{who}; kept in {place}")
 
 
 async def _by_browser(registry: "Registry") -> "Credential":
@@ -70,10 +70,10 @@ async def _by_browser(registry: "Registry") -> "Credential":
 
     client = device_login.client_name()
     asked = await device_login.begin(registry, client)
-    click.echo(f"Open {asked.page} in a browser and enter the code {asked.user_code}", err=True)
+    shown.line(f"Open {asked.page} in a browser and enter the code {asked.user_code}", err=True)
     if asked.complete is not None:
-        click.echo(f"or open {asked.complete} and compare the code", err=True)
-    click.echo(f"waiting, {asked.seconds / 60:.0f} minutes at most ...", err=True)
+        shown.line(f"or open {asked.complete} and compare the code", err=True)
+    shown.line(f"waiting, {asked.seconds / 60:.0f} minutes at most ...", err=True)
     token = await device_login.wait(registry, asked, client)
     user = (subject_of(token.text) or "").removeprefix("user:")
     if token.refresh is not None:
@@ -94,7 +94,7 @@ async def _by_token(
 
     meant = audience or f"https://{registry.name}"
     found = await ci_login.find(os.environ, meant, wire.transport, variable=variable)
-    click.echo(f"token of this job: {found.origin}", err=True)
+    shown.line(f"token of this job: {found.origin}", err=True)
     credential = Credential(ci_login.USER, found.token)
     kept = _kept(credential, await registry.login(credential))
     if kept is credential and found.ends is not None:
@@ -121,7 +121,7 @@ def _kept(credential: "Credential", token: "Token | None") -> "Credential":
 
 
 def _warn_of_end(seconds: float) -> None:
-    click.echo(f"kho: warning: this login ends in {seconds / 60:.0f} minutes", err=True)
+    shown.line(f"kho: warning: this login ends in {seconds / 60:.0f} minutes", err=True)
 
 
 def _asked(username: str | None, password: str | None, *, password_stdin: bool) -> tuple[str, str]:
@@ -132,7 +132,7 @@ def _asked(username: str | None, password: str | None, *, password_stdin: bool) 
             exits.fail("--password-stdin needs --username", exits.USAGE)
         password = sys.stdin.read().rstrip("\r\n")
     elif password is not None:
-        click.echo("kho: warning: --password can be seen by others; use --password-stdin", err=True)
+        shown.line("kho: warning: --password can be seen by others; use --password-stdin", err=True)
     if username is None:
         username = click.prompt("Username", err=True)
     if password is None:

@@ -26,4 +26,4 @@ async def command(wire: "Wire", host: str, *, as_json: bool) -> None:
         parameters = {} if challenge is None else challenge.parameters
         shown.as_json({"host": registry.name, "url": url, "login": login, "challenge": parameters})
         return
-    click.echo(f"{registry.name} answers at {url}; login: {login}")
+    shown.line(f"{registry.name} answers at {url}; login: {login}")

@@ -61,7 +61,7 @@ async def command(
 
     def tell(step: "Step") -> None:
         if not as_json and step.action not in (Action.SAME, Action.FAILED):
-            click.echo(_line(step))
+            shown.line(_line(step))
 
     sync = Sync(
         wire.registry,
@@ -79,7 +79,7 @@ async def command(
         click.echo(("would be: " if dry_run else "") + (", ".join(counts) or "nothing"))
     failed = report.of(Action.FAILED)
     for step in failed:
-        click.echo(f"kho: {_line(step)}", err=True)
+        shown.line(f"kho: {_line(step)}", err=True)
     if failed:
         raise SystemExit(exits.FAILED)
 

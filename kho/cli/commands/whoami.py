@@ -28,9 +28,9 @@ async def command(wire: "Wire", host: str | None, *, as_json: bool) -> None:
             shown.as_json([_told(one) for one in places])
             return
         for one in places:
-            click.echo(_line(one))
+            shown.line(_line(one))
         if not places:
-            click.echo("not logged in anywhere", err=True)
+            shown.line("not logged in anywhere", err=True)
         return
     await _one(wire, host, as_json=as_json)
 
@@ -50,9 +50,9 @@ async def _one(wire: "Wire", host: str, *, as_json: bool) -> None:
         shown.as_json({**_told(place), **_checked(state)})
     else:
         subject = f" as {state.subject}" if state.subject else ""
-        click.echo(f"{_line(place)}: {state.state}{subject}")
+        shown.line(f"{_line(place)}: {state.state}{subject}")
     if state.told is not None:
-        click.echo(f"kho: {state.told}", err=True)
+        shown.line(f"kho: {state.told}", err=True)
     if state.state == standing.REFUSED:
         raise SystemExit(exits.NOT_ALLOWED)
     if state.state == standing.UNKNOWN:
