@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("destination", metavar="DST")
 @click.option("--base", metavar="PLACE", help="An image to put it on  [none].")
-@click.option("--platform", metavar="OS/ARCH", help="What it is for; of BASE, that image.")
+@click.option(
+    "--platform",
+    metavar="OS/ARCH",
+    help="What it is for; of an index as BASE, that image  [this machine].",
+)
 @packing
 @compressing
 @changing()
@@ -55,13 +59,13 @@ async def command(
     from kho.client.places import open_place  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
-    wanted = None if platform is None else Platform.parse(platform)
+    wanted = Platform.local() if platform is None else Platform.parse(platform)
     told = transfer.told(silent=as_json)
     ending = Ending(wire, told, transfer.jobs, as_json)
     with closing(await pack_layer(folder, packing, compression, told)) as layer:
         additions = [Addition(layer, f"kho pack {packing.where}")]
         if base is None:
-            made = start(additions, change, wanted or Platform.local())
+            made = start(additions, change, wanted)
             await ending.put(*made, destination)
             return
         async with open_place(base, wire.registry) as place:
