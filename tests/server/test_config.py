@@ -200,7 +200,7 @@ def test_what_kubernetes_puts_beside_a_service_is_no_setting() -> None:
     environ = {
         "KHO_PORT": "tcp://10.0.0.1:5000",
         "KHO_PORT_5000_TCP_ADDR": "10.0.0.1",
-        "KHO_STORE": "/home/alice/images",
+        "KHO_STORE": "/srv/images",
         "KHO_TOKEN": "of the client",
         "KHO_SERVICE_HOST": "10.0.0.1",
         "KHO_SERVICE_PORT": "5000",
