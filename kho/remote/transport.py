@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 Body = bytes | AsyncIterator[bytes]
 
 ATTEMPTS: Final = 6
+# Of these, at a host that has never answered.
+STRANGERS: Final = 3
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 # A registry that asks for a longer rest than this is told about instead.
@@ -148,6 +150,8 @@ class Transport:
         self._pause = pause
         self._resolver = resolver
         self._connections: Connections | None = None
+        # Hosts that have answered in this run.
+        self._met: set[str] = set()
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
@@ -182,6 +186,8 @@ class Transport:
             error, rest = await self._try(stack, host, request)
             if isinstance(error, Answer):
                 return error
+            if host.name not in self._met and left < self._attempts - STRANGERS:
+                left = 0  # noqa: PLW2901 - more likely a wrong name than a bad moment
             passing = isinstance(error, Unreachable) or (
                 isinstance(error, Refused) and error.status in _PASSING
             )
@@ -200,6 +206,7 @@ class Transport:
         try:
             async with AsyncExitStack() as own:
                 answer = await own.enter_async_context(self._follow(host, request))
+                self._met.add(host.name)
                 if _is_good(answer, request):
                     await stack.enter_async_context(own.pop_all())
                     return answer, None
