@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from kho.cli import shown
 from kho.cli.reading import Notes
 from kho.client.errors import Misused
-from kho.client.journal import Journal, user_folder
-from kho.client.registry_store import RegistryStore
-from kho.client.steady import steady
-from kho.client.store import ContentMissing
+from kho.client.stores.journal import Journal, user_folder
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.stores.steady import steady
+from kho.client.stores.store import ContentMissing
 from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.oci.hashing import new_hasher

@@ -10,7 +10,7 @@ from kho.cli import shown
 
 if TYPE_CHECKING:
     from kho.cli.wire import Wire
-    from kho.client.built import Built
+    from kho.client.building.built import Built
     from kho.client.places import Aim, Place
     from kho.client.progress import Progress
     from kho.remote.manifests import Manifest
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def base_name(place: "Place") -> str:
     """What others know an image by; empty for one that is on this machine alone."""
-    from kho.client.registry_store import RegistryStore  # noqa: PLC0415
+    from kho.client.stores.registry_store import RegistryStore  # noqa: PLC0415
 
     if not isinstance(place.store, RegistryStore):
         return ""
@@ -43,7 +43,7 @@ class Ending:
         place: "Place | None" = None,
     ) -> None:
         """Bring it there; without a destination, to where it came from, by the same name."""
-        from kho.client.built import deliver  # noqa: PLC0415
+        from kho.client.building.built import deliver  # noqa: PLC0415
 
         aim = await self._aim(destination, place)
         async with AsyncExitStack() as stack:
@@ -52,10 +52,10 @@ class Ending:
         self.tell(manifest, aim)
 
     async def _aim(self, destination: str | None, place: "Place | None") -> "Aim":
-        from kho.client.archive import Archive  # noqa: PLC0415
+        from kho.client.archives.archive import Archive  # noqa: PLC0415
         from kho.client.errors import Misused  # noqa: PLC0415
-        from kho.client.journal import Journal, user_folder  # noqa: PLC0415
         from kho.client.places import Aim, open_aim  # noqa: PLC0415
+        from kho.client.stores.journal import Journal, user_folder  # noqa: PLC0415
 
         if destination is not None:
             return open_aim(destination, self.wire.registry, Journal(user_folder()))

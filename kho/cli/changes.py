@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from kho.client.mutate import Change, Changes
+    from kho.client.building.mutate import Change, Changes
 
 Function = Callable[..., Any]
 _PORT: Final = 65535
@@ -79,7 +79,7 @@ def changing(*, removals: bool = False) -> Callable[[Function], Function]:
 
 
 def _change(options: dict[str, Any]) -> "Change":
-    from kho.client.mutate import Change  # noqa: PLC0415
+    from kho.client.building.mutate import Change  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     platform = options.get("set_platform")

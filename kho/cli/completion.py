@@ -88,7 +88,7 @@ def _short(name: str) -> str:
 
 
 def _store() -> Path:
-    """As kho.client.local_store.user_store, which takes 0.2 s to load."""
+    """As kho.client.local.store.user_store, which takes 0.2 s to load."""
     if os.environ.get("KHO_STORE"):
         return Path(os.environ["KHO_STORE"])
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")

@@ -5,10 +5,10 @@ from typing import Any, Final, Self
 
 from kho.cli import shown
 from kho.cli.listing import file_fields, mode_text
-from kho.client.diff import Difference, PackageChange
-from kho.client.diff_files import FileChange
-from kho.client.image import Image
-from kho.client.image_files import FileInfo
+from kho.client.images.diff import Difference, PackageChange
+from kho.client.images.diff_files import FileChange
+from kho.client.images.files import FileInfo
+from kho.client.images.image import Image
 from kho.oci.manifest import Descriptor
 
 _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}

@@ -8,11 +8,11 @@ from typing import Any
 
 from kho.cli import shown
 from kho.cli.ages import age
-from kho.client.copy import choose
-from kho.client.image import Image, open_image
-from kho.client.local_store import LocalStore
+from kho.client.images.image import Image, open_image
+from kho.client.local.store import LocalStore
 from kho.client.places import Place, Registries, open_read
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.copy import choose
+from kho.client.stores.registry_store import RegistryStore
 from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.oci.platform import Platform

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kho.cli import shown
 from kho.cli.reading import Notes, opened
 from kho.client.errors import Misused
-from kho.client.image_files import FileInfo, ImageFiles
+from kho.client.images.files import FileInfo, ImageFiles
 from kho.layers.tar import Kind
 from kho.oci.reference import parse_host
 from kho.remote.errors import NotFound

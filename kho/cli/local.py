@@ -20,7 +20,7 @@ def local(function: Command) -> Callable[..., None]:
     @wraps(function)
     def command(**arguments: object) -> None:
         async def run() -> None:
-            from kho.client.local_store import LocalStore, user_store  # noqa: PLC0415
+            from kho.client.local.store import LocalStore, user_store  # noqa: PLC0415
 
             await function(LocalStore(user_store()), **arguments)
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kho.client.archive import Archive
+from kho.client.archives.archive import Archive
 from kho.client.errors import Damaged, Misused
 from kho.client.places import Place
 from kho.oci.digest import Digest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from kho.client.pack import Packing
+    from kho.client.building.pack import Packing
     from kho.layers.compression import Compression
 
 Function = Callable[..., Any]
@@ -76,7 +76,7 @@ def _compression(name: str) -> "Compression":
 
 
 def _packing(options: dict[str, Any]) -> "Packing":
-    from kho.client.pack import Modes, Packing  # noqa: PLC0415
+    from kho.client.building.pack import Modes, Packing  # noqa: PLC0415
 
     return Packing(
         options["prefix"],

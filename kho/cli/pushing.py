@@ -5,15 +5,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from kho.client.copy import Copier, choose
 from kho.client.errors import Missing, Misused
-from kho.client.journal import Journal, user_folder
-from kho.client.layout_files import LayoutUnwritable
-from kho.client.local_store import LocalStore, user_store
-from kho.client.local_store_push import origins
+from kho.client.local.push import origins
+from kho.client.local.store import LocalStore, user_store
 from kho.client.places import SCHEMES, Place, Registries, open_near, open_place
 from kho.client.progress import Progress
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.copy import Copier, choose
+from kho.client.stores.journal import Journal, user_folder
+from kho.client.stores.layout_files import LayoutUnwritable
+from kho.client.stores.registry_store import RegistryStore
 from kho.oci.digest import Digest
 from kho.oci.platform import Platform
 from kho.oci.reference import Reference

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from kho.cli import shown
-from kho.client.image import Image, open_image
+from kho.client.images.image import Image, open_image
 from kho.client.places import Place, open_read
 from kho.client.progress import Progress
 from kho.oci.platform import Platform

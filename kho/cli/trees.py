@@ -5,11 +5,11 @@ from typing import Any
 
 from kho.cli import shown
 from kho.cli.reading import Notes, image_of
-from kho.client.copy import platforms
 from kho.client.errors import Missing
-from kho.client.image import Image
+from kho.client.images.image import Image
+from kho.client.images.tree import ImageTree, LayerTree, Weight, history_commands, image_tree
 from kho.client.places import Place
-from kho.client.tree import ImageTree, LayerTree, Weight, history_commands, image_tree
+from kho.client.stores.copy import platforms
 from kho.oci.errors import RegistryError
 from kho.oci.manifest import parse_manifest
 from kho.oci.platform import Platform

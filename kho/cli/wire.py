@@ -17,7 +17,7 @@ import click
 from kho.cli import exits
 
 if TYPE_CHECKING:
-    from kho.client.credentials import Keychain
+    from kho.client.logins.credentials import Keychain
     from kho.remote.registry import Registry
     from kho.remote.transport import Transport
 
@@ -100,7 +100,7 @@ def wired(function: Command) -> Callable[..., None]:
             logging.getLogger("kho").setLevel(logging.DEBUG)
 
         async def run() -> None:
-            from kho.client.credentials import Keychain  # noqa: PLC0415
+            from kho.client.logins.credentials import Keychain  # noqa: PLC0415
             from kho.remote.transport import Transport  # noqa: PLC0415
 
             async with AsyncExitStack() as stack:

@@ -4,41 +4,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from kho.client.artifact import Artifact, File
-    from kho.client.attach import push_artifact
-    from kho.client.copy import Copied, Copier
-    from kho.client.credentials import Keychain
+    from kho.client.building.artifact import Artifact, File
+    from kho.client.building.attach import push_artifact
     from kho.client.errors import ClientError
-    from kho.client.image import Image, open_image
-    from kho.client.image_files import read_file
-    from kho.client.journal import Journal
-    from kho.client.layout import Layout
+    from kho.client.images.files import read_file
+    from kho.client.images.image import Image, open_image
+    from kho.client.logins.credentials import Keychain
     from kho.client.progress import Outcome, Progress
     from kho.client.rate import Rate
-    from kho.client.registry_store import RegistryStore
-    from kho.client.sync import Sync
-    from kho.client.sync_file import Rule
+    from kho.client.stores.copy import Copied, Copier
+    from kho.client.stores.journal import Journal
+    from kho.client.stores.layout import Layout
+    from kho.client.stores.registry_store import RegistryStore
+    from kho.client.syncing.file import Rule
+    from kho.client.syncing.sync import Sync
 
 # What others use most; each is loaded when it is asked for.
 _HOMES: Final = {
-    "Artifact": "artifact",
+    "Artifact": "building.artifact",
     "ClientError": "errors",
-    "Copied": "copy",
-    "Copier": "copy",
-    "File": "artifact",
-    "Image": "image",
-    "Journal": "journal",
-    "Keychain": "credentials",
-    "Layout": "layout",
+    "Copied": "stores.copy",
+    "Copier": "stores.copy",
+    "File": "building.artifact",
+    "Image": "images.image",
+    "Journal": "stores.journal",
+    "Keychain": "logins.credentials",
+    "Layout": "stores.layout",
     "Outcome": "progress",
     "Progress": "progress",
     "Rate": "rate",
-    "RegistryStore": "registry_store",
-    "Rule": "sync_file",
-    "Sync": "sync",
-    "open_image": "image",
-    "push_artifact": "attach",
-    "read_file": "image_files",
+    "RegistryStore": "stores.registry_store",
+    "Rule": "syncing.file",
+    "Sync": "syncing.sync",
+    "open_image": "images.image",
+    "push_artifact": "building.attach",
+    "read_file": "images.files",
 }
 
 __all__ = [

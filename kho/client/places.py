@@ -14,17 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from kho.client.archive import Archive
-from kho.client.archive_members import STDIN
-from kho.client.archive_places import ArchivePlace
-from kho.client.archive_target import ArchiveTarget
-from kho.client.copy import choose
+from kho.client.archives.archive import Archive
+from kho.client.archives.members import STDIN
+from kho.client.archives.places import ArchivePlace
+from kho.client.archives.target import ArchiveTarget
 from kho.client.errors import Missing
-from kho.client.journal import Journal
-from kho.client.layout import Layout
-from kho.client.local_store import LocalStore, user_store
-from kho.client.registry_store import RegistryStore
-from kho.client.store import ContentMissing
+from kho.client.local.store import LocalStore, user_store
+from kho.client.stores.copy import choose
+from kho.client.stores.journal import Journal
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.stores.store import ContentMissing
 from kho.oci.digest import Digest
 from kho.oci.platform import Platform
 from kho.oci.reference import Reference, ReferenceInvalid

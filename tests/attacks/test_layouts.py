@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.copy import Copier
 from kho.client.errors import Damaged
-from kho.client.layout import INDEX_BYTES, Layout
-from kho.client.layout_files import LayoutBroken
-from kho.client.local_store import INDEX, LocalStore
-from kho.client.local_store_gc import collect
-from kho.client.local_store_list import listed
-from kho.client.store import ContentMissing
+from kho.client.local.gc import collect
+from kho.client.local.listing import listed
+from kho.client.local.store import INDEX, LocalStore
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import INDEX_BYTES, Layout
+from kho.client.stores.layout_files import LayoutBroken
+from kho.client.stores.store import ContentMissing
 from kho.oci.digest import Digest
 from kho.oci.errors import RegistryError
 from kho.remote.errors import ContentMismatch, Garbled, RemoteError

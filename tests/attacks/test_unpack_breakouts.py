@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kho.client.errors import ClientError
-from kho.client.rootfs import Rootfs
-from kho.client.rootfs_looks import Looks
+from kho.client.unpacking.looks import Looks
+from kho.client.unpacking.rootfs import Rootfs
 from kho.layers.errors import LayerRefused
 from kho.layers.limits import DEFAULT
 from kho.layers.tar import TarReader

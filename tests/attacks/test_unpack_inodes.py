@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.bundle import runtime_spec
-from kho.client.bundle_user import User, user_of
 from kho.client.errors import ClientError
-from kho.client.image import ImageConfig
-from kho.client.rootfs import Rootfs
-from kho.client.rootfs_looks import Looks
+from kho.client.images.image import ImageConfig
+from kho.client.unpacking.bundle import runtime_spec
+from kho.client.unpacking.bundle_user import User, user_of
+from kho.client.unpacking.looks import Looks
+from kho.client.unpacking.rootfs import Rootfs
 from kho.layers.errors import LayerRefused
 from kho.layers.limits import DEFAULT
 from kho.layers.tar import TarReader

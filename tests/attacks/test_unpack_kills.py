@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from kho.client.layout import Layout
-from kho.client.unpack import Choices, unpack
+from kho.client.stores.layout import Layout
+from kho.client.unpacking.unpack import Choices, unpack
 from tests.client.layers import file, folder, hardlink, layer, symlink, tree
 from tests.client.rootfs_images import rootfs_image
 from tests.faults.scale import LONG, report, rounds, seed

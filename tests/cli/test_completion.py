@@ -109,5 +109,5 @@ def test_completion_loads_little(store: Path) -> None:
         command, capture_output=True, text=True, check=False, timeout=30, env=env
     ).stdout
     assert "debian:12" in told
-    heavy = {"aiohttp", "rich", "kho.client.layout", "kho.remote.registry"}
+    heavy = {"aiohttp", "rich", "kho.client.stores.layout", "kho.remote.registry"}
     assert heavy & set(told.split()) == set()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.layout import Layout
-from kho.client.local_store import LocalStore
+from kho.client.local.store import LocalStore
+from kho.client.stores.layout import Layout
 from kho.oci.digest import Digest
 from tests.client.archives import old_docker
 from tests.client.images import image

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.local_store import LocalStore
+from kho.client.local.store import LocalStore
 from kho.oci.digest import Digest
 from kho.remote.manifests import Manifest
 from tests.client.images import CONFIG, blob, descriptor, image, manifest

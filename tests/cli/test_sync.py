@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.layout import Layout
+from kho.client.stores.layout import Layout
 from kho.testing.server import Khod
 from tests.client.images import content_of, image
 from tests.interop.servers import KHOD

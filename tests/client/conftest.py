@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.layout import Layout
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
 from kho.remote.registry import Registry
 from tests.interop.servers import Server, serving
 

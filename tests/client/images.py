@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kho.client.layout import Layout
+from kho.client.stores.layout import Layout
 from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.remote.manifests import Manifest

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from kho.client.image import Image, open_image
-from kho.client.layout import Layout
+from kho.client.images.image import Image, open_image
+from kho.client.stores.layout import Layout
 from kho.oci.manifest import Descriptor
 from kho.remote.blobs import Stream
 from tests.client.images import CONFIG, LAYER, blob, manifest

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kho.client.rootfs import Rootfs
-from kho.client.rootfs_looks import Looks
+from kho.client.unpacking.looks import Looks
+from kho.client.unpacking.rootfs import Rootfs
 from kho.layers.limits import DEFAULT, Limits
 from kho.layers.tar import TarReader
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import zstandard
 
-from kho.client.image import Image, open_image
-from kho.client.layout import Layout
+from kho.client.images.image import Image, open_image
+from kho.client.stores.layout import Layout
 from kho.oci.digest import Digest
 from tests.client import images
 

@@ -10,17 +10,17 @@ from typing import Final
 import pytest
 import zstandard
 
-from kho.client.archive import Archive
-from kho.client.archive_places import ArchivePlace
-from kho.client.archive_sink import FileSink, StreamSink, tar_header
-from kho.client.archive_target import ArchiveTarget, Form
-from kho.client.copy import Copier
+from kho.client.archives.archive import Archive
+from kho.client.archives.places import ArchivePlace
+from kho.client.archives.sink import FileSink, StreamSink, tar_header
+from kho.client.archives.target import ArchiveTarget, Form
 from kho.client.errors import ClientError, Damaged, Misused
-from kho.client.layout import Layout
-from kho.client.load import load
-from kho.client.registry_store import RegistryStore
-from kho.client.save import save
-from kho.client.store import ContentMissing
+from kho.client.local.load import load
+from kho.client.local.save import save
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.stores.store import ContentMissing
 from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.oci.reference import ReferenceInvalid

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from kho.client.archive import Archive
-from kho.client.copy import Copier
+from kho.client.archives.archive import Archive
 from kho.client.errors import Damaged, Missing
-from kho.client.layout import Layout
 from kho.client.progress import SILENT
-from kho.client.store import ContentMissing
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
+from kho.client.stores.store import ContentMissing
 from kho.oci.digest import Digest
 from kho.remote.errors import ContentMismatch
 

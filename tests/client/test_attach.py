@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from kho.client.artifact import EMPTY_TYPE, TITLE, UNKNOWN_TYPE, Artifact, File
-from kho.client.artifact_files import contents, fetch
-from kho.client.attach import Found, all_referrers, push_artifact
-from kho.client.copy import Copier
-from kho.client.deletion import delete_image, delete_tag
+from kho.client.building.artifact import EMPTY_TYPE, TITLE, UNKNOWN_TYPE, Artifact, File
+from kho.client.building.artifact_files import contents, fetch
+from kho.client.building.attach import Found, all_referrers, push_artifact
+from kho.client.building.deletion import delete_image, delete_tag
 from kho.client.errors import Damaged, Misused
-from kho.client.layout import Layout
-from kho.client.referrers_tag import enlist, strike
-from kho.client.registry_store import RegistryStore
-from kho.client.store import ContentMissing
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
+from kho.client.stores.referrers_tag import enlist, strike
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.stores.store import ContentMissing
 from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.remote import manifests

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.copy import Copier
-from kho.client.journal import Journal
-from kho.client.layout import Layout
 from kho.client.progress import Progress
-from kho.client.registry_store import RegistryStore
-from kho.client.upload import LEAST_CHUNK
+from kho.client.stores.copy import Copier
+from kho.client.stores.journal import Journal
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.stores.upload import LEAST_CHUNK
 from kho.oci.digest import parse_digest
 from kho.oci.manifest import Descriptor
 from kho.remote.errors import Refused

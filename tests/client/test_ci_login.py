@@ -11,10 +11,10 @@ import pytest
 import trustme
 from aiohttp import web
 
-from kho.client import ci_login
-from kho.client.ci_login import NoToken
-from kho.client.claims import read_claims, subject_of
 from kho.client.errors import Missing, Misused
+from kho.client.logins import ci_login
+from kho.client.logins.ci_login import NoToken
+from kho.client.logins.claims import read_claims, subject_of
 from kho.remote.transport import Transport
 from tests.remote.lab import lab, wires
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.copy import Copier, PlatformMissing
-from kho.client.layout import Layout
 from kho.client.progress import Outcome
-from kho.client.registry_store import RegistryStore
-from kho.client.store import ContentMissing
+from kho.client.stores.copy import Copier, PlatformMissing
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.stores.store import ContentMissing
 from kho.oci.platform import Platform
 from kho.remote.errors import ContentMismatch, NotFound
 from kho.remote.registry import Registry

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kho.client.credential_file import CredentialFile, CredentialFileBroken
-from kho.client.credential_helper import HelperFailed
-from kho.client.credentials import VARIABLE, Keychain, Place
+from kho.client.logins.credential_file import CredentialFile, CredentialFileBroken
+from kho.client.logins.credential_helper import HelperFailed
+from kho.client.logins.credentials import VARIABLE, Keychain, Place
 from kho.remote.credentials import Credential, Kind
 
 HUB = "https://index.docker.io/v1/"

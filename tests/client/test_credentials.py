@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kho.client.credential_file import CredentialFile, CredentialFileBroken, normal
-from kho.client.credential_helper import HelperFailed
-from kho.client.credentials import Keychain
+from kho.client.logins.credential_file import CredentialFile, CredentialFileBroken, normal
+from kho.client.logins.credential_helper import HelperFailed
+from kho.client.logins.credentials import Keychain
 from kho.remote.credentials import Credential, Kind
 
 ALICE = Credential("alice", "pass:word")

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import web
 
-from kho.client import device_login
-from kho.client.device_login import Asked
+from kho.client.logins import device_login
+from kho.client.logins.device_login import Asked
 from kho.remote.auth import Token
 from kho.remote.errors import CredentialsHeld, Garbled, LoginNeeded
 from kho.remote.hosts import Access

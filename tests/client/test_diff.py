@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kho.client.diff import Difference, diff_images
-from kho.client.image import Image
-from kho.client.image_files import FileInfo, list_files
+from kho.client.images.diff import Difference, diff_images
+from kho.client.images.files import FileInfo, list_files
+from kho.client.images.image import Image
 from kho.layers.errors import LayerRefused
 from tests.client.layered import Counting, layered
 from tests.client.layers import Member, file, folder, hardlink, layer, symlink

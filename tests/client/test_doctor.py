@@ -15,9 +15,9 @@ import pytest
 import trustme
 from aiohttp import web
 
-from kho.client.credentials import Place
-from kho.client.doctor import Patient, examine
-from kho.client.doctor_findings import Finding, Verdict
+from kho.client.diagnosis.doctor import Patient, examine
+from kho.client.diagnosis.findings import Finding, Verdict
+from kho.client.logins.credentials import Place
 from kho.remote.credentials import Credential, Kind, anonymous
 from kho.remote.errors import LoginNeeded, NotFound, RemoteError, Unreachable, UntrustedServer
 from kho.remote.hosts import Access

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from kho.client.copy import Copier
-from kho.client.engine import Engine, EngineFailed, EngineSource, EngineTarget
+from kho.client.archives.engine import Engine, EngineFailed, EngineSource, EngineTarget
 from kho.client.errors import ClientError, Misused
-from kho.client.layout import Layout
 from kho.client.progress import SILENT, Progress
-from kho.client.store import ContentMissing
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
+from kho.client.stores.store import ContentMissing
 from kho.oci.manifest import Descriptor
 from kho.oci.reference import ReferenceInvalid
 from kho.remote.errors import ContentMismatch, Unreachable

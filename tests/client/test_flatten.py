@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.built import deliver
+from kho.client.building.built import deliver
+from kho.client.building.flatten import Flattener
 from kho.client.errors import Damaged
-from kho.client.flatten import Flattener
-from kho.client.image import open_image
-from kho.client.layout import Layout
+from kho.client.images.image import open_image
+from kho.client.stores.layout import Layout
 from kho.layers.compression import decompressed
 from kho.layers.errors import LayerRefused
 from kho.oci.platform import Platform

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kho.client.errors import Missing, Misused
-from kho.client.image import Image
-from kho.client.image_files import ImageFiles, list_files, read_file, split_path
-from kho.client.image_files_view import LoopingLinks
+from kho.client.images.files import ImageFiles, list_files, read_file, split_path
+from kho.client.images.files_view import LoopingLinks
+from kho.client.images.image import Image
 from kho.layers.errors import LayerRefused
 from kho.layers.tar import Kind
 from kho.oci.reference import ReferenceInvalid

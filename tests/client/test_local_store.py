@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from kho.cli.ages import age
-from kho.client.copy import Copier, PlatformMissing
 from kho.client.errors import Missing, Misused
-from kho.client.layout import Layout
-from kho.client.local_store import LocalStore
-from kho.client.local_store_gc import collect
-from kho.client.local_store_list import listed, matches
-from kho.client.local_store_pull import Puller
-from kho.client.local_store_push import origins
+from kho.client.local.gc import collect
+from kho.client.local.listing import listed, matches
+from kho.client.local.pull import Puller
+from kho.client.local.push import origins
+from kho.client.local.store import LocalStore
 from kho.client.places import open_read
 from kho.client.progress import SILENT, Outcome
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.copy import Copier, PlatformMissing
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
 from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.oci.manifest import parse_manifest

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from kho.client.append import Addition, Appending, append, pack_layer
-from kho.client.built import deliver
+from kho.client.building.append import Addition, Appending, append, pack_layer
+from kho.client.building.built import deliver
+from kho.client.building.mutate import Change, mutate
+from kho.client.building.pack import Packing
+from kho.client.building.rebase import Base, Rebase
 from kho.client.errors import Damaged, Misused
-from kho.client.image import Image, open_image
-from kho.client.layout import Layout
-from kho.client.mutate import Change, mutate
-from kho.client.pack import Packing
+from kho.client.images.image import Image, open_image
 from kho.client.progress import Outcome, Progress
-from kho.client.rebase import Base, Rebase
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
 from kho.layers.compression import Compression
 from kho.oci import media_types
 from kho.oci.platform import Platform

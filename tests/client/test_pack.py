@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.append import Addition, Appending, append, pack_layer, read_layer, start
-from kho.client.built import deliver
+from kho.client.building.append import Addition, Appending, append, pack_layer, read_layer, start
+from kho.client.building.built import deliver
+from kho.client.building.exclusion import Exclusion
+from kho.client.building.layer_file import LayerMaker
+from kho.client.building.mutate import Change
+from kho.client.building.pack import Modes, Packing, pack_folder
 from kho.client.errors import ClientError, Misused
-from kho.client.exclusion import Exclusion
-from kho.client.image import open_image
-from kho.client.layer_file import LayerMaker
-from kho.client.layout import Layout
-from kho.client.mutate import Change
-from kho.client.pack import Modes, Packing, pack_folder
-from kho.client.registry_store import RegistryStore
+from kho.client.images.image import open_image
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
 from kho.layers.compression import Compression
 from kho.layers.errors import LayerRefused
 from kho.oci.platform import Platform

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from kho.client.copy import Copier
 from kho.client.errors import Misused
-from kho.client.layout import Layout
 from kho.client.progress import Progress
 from kho.client.rate import BURST_SECONDS, Rate, parse_rate
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
 
 from .images import content_of, image
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from kho.client.errors import Misused
-from kho.client.layout import Layout
-from kho.client.registry_store import RegistryStore
-from kho.client.sync import Sync
-from kho.client.sync_file import Rule, read_rules
-from kho.client.sync_plan import check, matches
-from kho.client.sync_report import Action, Report
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.syncing.file import Rule, read_rules
+from kho.client.syncing.plan import check, matches
+from kho.client.syncing.report import Action, Report
+from kho.client.syncing.sync import Sync
 from kho.oci.platform import Platform
 from kho.oci.reference import ReferenceInvalid
 from kho.remote import manifests

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.image import Image
-from kho.client.layout import Layout
-from kho.client.tree import image_tree
-from kho.client.validate import Check, Report
+from kho.client.images.image import Image
+from kho.client.images.tree import image_tree
+from kho.client.images.validate import Check, Report
+from kho.client.stores.layout import Layout
 from tests.client.images import CONFIG, LAYER, blob, index, manifest
 from tests.client.layered import Counting, layered
 from tests.client.layers import file, folder, hardlink, layer

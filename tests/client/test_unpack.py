@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.copy import Copier
 from kho.client.errors import Damaged, Misused
-from kho.client.image import Image, open_image
-from kho.client.layout import Layout
-from kho.client.registry_store import RegistryStore
-from kho.client.unpack import Choices, unpack
+from kho.client.images.image import Image, open_image
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
+from kho.client.unpacking.unpack import Choices, unpack
 from kho.layers.errors import LayerRefused
 from kho.layers.limits import DEFAULT, Limits
 from tests.client.layers import MTIME, file, folder, hardlink, layer, symlink, tree

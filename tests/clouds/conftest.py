@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.registry_store import RegistryStore
 from kho.remote.credentials import Credential
 from kho.remote.hosts import Access
 from kho.remote.registry import Registry

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.copy import Copier
-from kho.client.layout import Layout
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
 from kho.oci.digest import Digest
 from kho.remote import manifests
 from kho.remote.credentials import Credential, Kind

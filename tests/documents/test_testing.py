@@ -17,9 +17,9 @@ from http.client import IncompleteRead
 
 import pytest
 
-from kho.client.copy import Copier
-from kho.client.layout import Layout
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
 from kho.remote.errors import ContentMismatch
 from kho.remote.registry import Registry
 

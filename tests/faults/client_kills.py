@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kho.client.copy import Copier
-from kho.client.layout import Layout
-from kho.client.registry_store import RegistryStore
+from kho.client.stores.copy import Copier
+from kho.client.stores.layout import Layout
+from kho.client.stores.registry_store import RegistryStore
 from kho.remote.registry import Registry
 from tests.client.images import content_of, image
 from tests.faults.narrow_line import NarrowLine

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kho.client.layout import Layout
+from kho.client.stores.layout import Layout
 from kho.remote.manifests import Manifest
 from tests.client.images import content_of, image
 

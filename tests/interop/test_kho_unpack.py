@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kho.client.layout import Layout
+from kho.client.stores.layout import Layout
 from tests.client.layers import device, fifo, file, folder, hardlink, layer, symlink, tree
 from tests.client.rootfs_images import rootfs_image
 

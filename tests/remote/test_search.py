@@ -5,7 +5,7 @@ import json
 import pytest
 from aiohttp import web
 
-from kho.client.searching import Found, search
+from kho.client.images.searching import Found, search
 from kho.remote.errors import Garbled, Unreachable
 from kho.remote.registry import Registry
 from tests.remote.lab import Handler, lab

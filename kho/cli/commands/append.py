@@ -14,8 +14,8 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
-    from kho.client.mutate import Change
-    from kho.client.pack import Packing
+    from kho.client.building.mutate import Change
+    from kho.client.building.pack import Packing
     from kho.layers.compression import Compression
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -54,7 +54,7 @@ async def command(
     says what it is made on (org.opencontainers.image.base.name), for kho rebase. Prints its digest.
     """
     from kho.cli.building import Ending, base_name  # noqa: PLC0415
-    from kho.client.append import Addition, Appending, append, pack_layer, read_layer  # noqa: PLC0415
+    from kho.client.building.append import Addition, Appending, append, pack_layer, read_layer  # noqa: PLC0415
     from kho.client.errors import Misused  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415

@@ -40,10 +40,10 @@ async def push(
     """Put files under a name; TYPE is a media type, as app.conf:text/plain. Prints the digest."""
     from kho.cli.building import Ending  # noqa: PLC0415
     from kho.cli.changes import pairs  # noqa: PLC0415
-    from kho.client.artifact import Artifact, File  # noqa: PLC0415
-    from kho.client.attach import push_artifact  # noqa: PLC0415
-    from kho.client.journal import Journal, user_folder  # noqa: PLC0415
+    from kho.client.building.artifact import Artifact, File  # noqa: PLC0415
+    from kho.client.building.attach import push_artifact  # noqa: PLC0415
     from kho.client.places import open_aim  # noqa: PLC0415
+    from kho.client.stores.journal import Journal, user_folder  # noqa: PLC0415
 
     parsed = [File.parse(one) for one in files]
     artifact = Artifact(parsed, artifact_type, pairs("annotation", annotations))
@@ -65,7 +65,7 @@ async def pull(
     wire: "Wire", reference: str, folder: Path, *, force: bool, transfer: "Transfer", as_json: bool
 ) -> None:
     """Fetch the files of an artifact into DIR, made if need be; nothing is put elsewhere."""
-    from kho.client.artifact_files import contents, fetch  # noqa: PLC0415
+    from kho.client.building.artifact_files import contents, fetch  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
 
     told = transfer.told(silent=as_json)

@@ -39,13 +39,13 @@ async def command(
     """
     from kho.cli.building import Ending  # noqa: PLC0415
     from kho.cli.changes import pairs  # noqa: PLC0415
-    from kho.client.archive import Archive  # noqa: PLC0415
-    from kho.client.artifact import Artifact, File  # noqa: PLC0415
-    from kho.client.attach import push_artifact  # noqa: PLC0415
-    from kho.client.copy import choose  # noqa: PLC0415
+    from kho.client.archives.archive import Archive  # noqa: PLC0415
+    from kho.client.building.artifact import Artifact, File  # noqa: PLC0415
+    from kho.client.building.attach import push_artifact  # noqa: PLC0415
     from kho.client.errors import Misused  # noqa: PLC0415
-    from kho.client.journal import Journal, user_folder  # noqa: PLC0415
     from kho.client.places import Aim, open_place  # noqa: PLC0415
+    from kho.client.stores.copy import choose  # noqa: PLC0415
+    from kho.client.stores.journal import Journal, user_folder  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     said = pairs("annotation", annotations)

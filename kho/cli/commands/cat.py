@@ -33,7 +33,7 @@ async def command(
       kho cat oci:folder:name:/bin/sh > sh
     """  # noqa: D301
     from kho.cli.reading import Notes, opened  # noqa: PLC0415
-    from kho.client.image_files import ImageFiles, read_file  # noqa: PLC0415
+    from kho.client.images.files import ImageFiles, read_file  # noqa: PLC0415
 
     for image_name, names in wanted(reference, paths):
         async with opened(wire, image_name, platform) as image:
@@ -47,7 +47,7 @@ async def command(
 def wanted(reference: str, paths: tuple[str, ...]) -> list[tuple[str, list[str]]]:
     """Images and the paths in them: `REF PATH...`, or any number of `REF:/path`."""
     from kho.client.errors import Misused  # noqa: PLC0415
-    from kho.client.image_files import split_path  # noqa: PLC0415
+    from kho.client.images.files import split_path  # noqa: PLC0415
 
     image, path = split_path(reference)
     if path is None:

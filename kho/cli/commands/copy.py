@@ -39,9 +39,9 @@ async def command(
     image-layout form (oci:folder:name), an archive (docker-archive:file:name,
     oci-archive:file:name; - is standard input or output), or an engine (docker-daemon:name).
     """
-    from kho.client.copy import Copier  # noqa: PLC0415
-    from kho.client.journal import Journal, user_folder  # noqa: PLC0415
     from kho.client.places import open_aim, open_place  # noqa: PLC0415
+    from kho.client.stores.copy import Copier  # noqa: PLC0415
+    from kho.client.stores.journal import Journal, user_folder  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)

@@ -26,9 +26,9 @@ async def command(
     REPOSITORY@DIGEST, the image goes with all its tags. Images that an index lists stay. A
     repository without a tag is refused.
     """
-    from kho.client.deletion import delete_image, delete_tag  # noqa: PLC0415
+    from kho.client.building.deletion import delete_image, delete_tag  # noqa: PLC0415
     from kho.client.errors import Misused  # noqa: PLC0415
-    from kho.client.registry_store import RegistryStore  # noqa: PLC0415
+    from kho.client.stores.registry_store import RegistryStore  # noqa: PLC0415
     from kho.oci.reference import Reference  # noqa: PLC0415
 
     refs = [Reference.parse_bare(one.removeprefix("docker://")) for one in references]

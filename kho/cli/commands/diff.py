@@ -48,7 +48,7 @@ async def command(
     """  # noqa: D301
     from kho.cli import differences  # noqa: PLC0415
     from kho.cli.reading import Notes, opened  # noqa: PLC0415
-    from kho.client.diff import diff_images  # noqa: PLC0415
+    from kho.client.images.diff import diff_images  # noqa: PLC0415
 
     wanted = differences.Sections.of(files=files, packages=packages, config=config)
     async with opened(wire, first, platform) as before, opened(wire, second, platform) as after:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @wired
 async def command(wire: "Wire", reference: str, platform: str | None, *, as_json: bool) -> None:
     """Print the digest of an image."""
-    from kho.client.copy import choose  # noqa: PLC0415
-    from kho.client.registry_store import RegistryStore  # noqa: PLC0415
+    from kho.client.stores.copy import choose  # noqa: PLC0415
+    from kho.client.stores.registry_store import RegistryStore  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
     from kho.oci.reference import Reference  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from kho.cli.wire import wired
 
 if TYPE_CHECKING:
     from kho.cli.wire import Wire
-    from kho.client.doctor_findings import Finding
+    from kho.client.diagnosis.findings import Finding
 
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 # A sick server should not be waited for as long as a busy one.
@@ -29,8 +29,8 @@ async def command(wire: "Wire", host: str, *, push: bool, as_json: bool) -> None
     """
     from dataclasses import replace  # noqa: PLC0415
 
-    from kho.client.doctor import Patient, examine  # noqa: PLC0415
-    from kho.client.doctor_findings import Verdict  # noqa: PLC0415
+    from kho.client.diagnosis.doctor import Patient, examine  # noqa: PLC0415
+    from kho.client.diagnosis.findings import Verdict  # noqa: PLC0415
     from kho.oci.reference import Reference, parse_host  # noqa: PLC0415
     from kho.remote.transport import Transport  # noqa: PLC0415
 

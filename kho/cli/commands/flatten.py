@@ -39,7 +39,7 @@ async def command(
     the digest of the result.
     """
     from kho.cli.building import Ending  # noqa: PLC0415
-    from kho.client.flatten import Flattener  # noqa: PLC0415
+    from kho.client.building.flatten import Flattener  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 

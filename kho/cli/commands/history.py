@@ -9,7 +9,7 @@ from kho.cli.wire import wired
 
 if TYPE_CHECKING:
     from kho.cli.wire import Wire
-    from kho.client.image import Image
+    from kho.client.images.image import Image
 
 _WIDTH = 45
 
@@ -25,7 +25,7 @@ async def command(
 ) -> None:
     """Show the history of an image: the steps that made it, the last first, with their layers."""
     from kho.cli.ages import age  # noqa: PLC0415
-    from kho.client.image import open_image  # noqa: PLC0415
+    from kho.client.images.image import open_image  # noqa: PLC0415
     from kho.client.places import open_read  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 

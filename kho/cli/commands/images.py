@@ -8,8 +8,8 @@ from kho.cli import shown
 from kho.cli.local import local
 
 if TYPE_CHECKING:
-    from kho.client.local_store import LocalStore
-    from kho.client.local_store_list import Listed
+    from kho.client.local.listing import Listed
+    from kho.client.local.store import LocalStore
 
 _NONE = "<none>"
 
@@ -35,7 +35,7 @@ async def command(
     PATTERN is a glob of names: debian, 'ghcr.io/team/*', '*/app:1*'.
     """
     from kho.client.errors import Misused  # noqa: PLC0415
-    from kho.client.local_store_list import listed  # noqa: PLC0415
+    from kho.client.local.listing import listed  # noqa: PLC0415
 
     if filters is not None:
         key, equals, glob = filters.partition("=")

@@ -35,7 +35,7 @@ async def command(
     """
     from kho.cli.inspection import fields, inspected, text_of  # noqa: PLC0415
     from kho.client.errors import ClientError, Misused  # noqa: PLC0415
-    from kho.client.image import read_blob  # noqa: PLC0415
+    from kho.client.images.image import read_blob  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
     from kho.remote.errors import RemoteError  # noqa: PLC0415
 

@@ -26,10 +26,10 @@ async def command(wire: "Wire", file: str, *, transfer: "Transfer", as_json: boo
 
     Takes what docker save, podman save, skopeo, crane and kho save write, also gzip or zstd of it.
     """
-    from kho.client.archive import Archive  # noqa: PLC0415
+    from kho.client.archives.archive import Archive  # noqa: PLC0415
     from kho.client.errors import Misused  # noqa: PLC0415
-    from kho.client.load import load  # noqa: PLC0415
-    from kho.client.local_store import LocalStore, user_store  # noqa: PLC0415
+    from kho.client.local.load import load  # noqa: PLC0415
+    from kho.client.local.store import LocalStore, user_store  # noqa: PLC0415
 
     del wire
     if file == "-" and sys.stdin.isatty():

@@ -64,8 +64,8 @@ async def command(
 
 
 async def _by_browser(registry: "Registry") -> "Credential":
-    from kho.client import device_login  # noqa: PLC0415
-    from kho.client.claims import subject_of  # noqa: PLC0415
+    from kho.client.logins import device_login  # noqa: PLC0415
+    from kho.client.logins.claims import subject_of  # noqa: PLC0415
     from kho.remote.credentials import Credential, Kind  # noqa: PLC0415
 
     client = device_login.client_name()
@@ -89,7 +89,7 @@ async def _by_token(
     import os  # noqa: PLC0415
     import time  # noqa: PLC0415
 
-    from kho.client import ci_login  # noqa: PLC0415
+    from kho.client.logins import ci_login  # noqa: PLC0415
     from kho.remote.credentials import Credential  # noqa: PLC0415
 
     meant = audience or f"https://{registry.name}"

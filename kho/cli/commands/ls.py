@@ -45,7 +45,7 @@ async def command(
       kho ls -R --json app:/
     """  # noqa: D301
     from kho.cli.listing import list_files, list_repositories  # noqa: PLC0415
-    from kho.client.image_files import split_path  # noqa: PLC0415
+    from kho.client.images.files import split_path  # noqa: PLC0415
 
     image, inside = split_path(reference)
     inside = inside or path

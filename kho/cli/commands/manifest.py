@@ -49,8 +49,8 @@ async def command(
       kho manifest localhost:5000/app:2 --put manifest.json
     """  # noqa: D301
     from kho.cli.manifests import put_manifest, rows, told  # noqa: PLC0415
-    from kho.client.copy import choose  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
+    from kho.client.stores.copy import choose  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     async with open_place(reference, wire.registry) as place:

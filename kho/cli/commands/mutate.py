@@ -11,7 +11,7 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
-    from kho.client.mutate import Change
+    from kho.client.building.mutate import Change
 
 
 @click.command("mutate")
@@ -41,7 +41,7 @@ async def command(
     Prints the digest of the result.
     """
     from kho.cli.building import Ending  # noqa: PLC0415
-    from kho.client.mutate import mutate  # noqa: PLC0415
+    from kho.client.building.mutate import mutate  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 

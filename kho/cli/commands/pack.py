@@ -14,8 +14,8 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
-    from kho.client.mutate import Change
-    from kho.client.pack import Packing
+    from kho.client.building.mutate import Change
+    from kho.client.building.pack import Packing
     from kho.layers.compression import Compression
 
 
@@ -55,7 +55,7 @@ async def command(
     For a Dockerfile there is buildah: kho runs nothing. Prints the digest.
     """
     from kho.cli.building import Ending, base_name  # noqa: PLC0415
-    from kho.client.append import Addition, Appending, append, pack_layer, start  # noqa: PLC0415
+    from kho.client.building.append import Addition, Appending, append, pack_layer, start  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 

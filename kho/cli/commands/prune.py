@@ -8,7 +8,7 @@ from kho.cli import shown
 from kho.cli.local import local
 
 if TYPE_CHECKING:
-    from kho.client.local_store import LocalStore
+    from kho.client.local.store import LocalStore
 
 
 @click.command("prune")
@@ -29,7 +29,7 @@ async def command(store: "LocalStore", *, parts: bool, patience: float, as_json:
     A part is what a pull that was killed has left, and would go on with; after a day it is old.
     """
     from kho.client.errors import ClientError  # noqa: PLC0415
-    from kho.client.local_store_gc import PART_SECONDS, collect  # noqa: PLC0415
+    from kho.client.local.gc import PART_SECONDS, collect  # noqa: PLC0415
 
     seconds = 0.0 if parts else PART_SECONDS
     collected = await collect(store, patience=patience, unnamed=True, part_seconds=seconds)

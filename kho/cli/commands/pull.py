@@ -12,7 +12,7 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
-    from kho.client.local_store_pull import Pulled
+    from kho.client.local.pull import Pulled
 
 
 @click.command("pull")
@@ -39,10 +39,10 @@ async def command(
     import asyncio  # noqa: PLC0415
 
     from kho.client.errors import Misused  # noqa: PLC0415
-    from kho.client.local_store import LocalStore, user_store  # noqa: PLC0415
-    from kho.client.local_store_pull import Puller  # noqa: PLC0415
+    from kho.client.local.pull import Puller  # noqa: PLC0415
+    from kho.client.local.store import LocalStore, user_store  # noqa: PLC0415
     from kho.client.places import SCHEMES  # noqa: PLC0415
-    from kho.client.registry_store import RegistryStore  # noqa: PLC0415
+    from kho.client.stores.registry_store import RegistryStore  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
     from kho.oci.reference import Reference  # noqa: PLC0415
 

@@ -43,8 +43,8 @@ async def command(
     from contextlib import AsyncExitStack  # noqa: PLC0415
 
     from kho.cli.building import Ending  # noqa: PLC0415
+    from kho.client.building.rebase import Base, Rebase  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
-    from kho.client.rebase import Base, Rebase  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)

@@ -9,7 +9,7 @@ from kho.cli.wire import wired
 
 if TYPE_CHECKING:
     from kho.cli.wire import Wire
-    from kho.client.attach import Found
+    from kho.client.building.attach import Found
 
 
 @click.command("referrers")
@@ -32,9 +32,9 @@ async def command(
 
     Where the registry does not list them, the tag that clients keep for that is read.
     """
-    from kho.client.attach import all_referrers  # noqa: PLC0415
-    from kho.client.copy import choose  # noqa: PLC0415
+    from kho.client.building.attach import all_referrers  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
+    from kho.client.stores.copy import choose  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     async with open_place(reference, wire.registry) as place:

@@ -8,7 +8,7 @@ from kho.cli import shown
 from kho.cli.local import end, local
 
 if TYPE_CHECKING:
-    from kho.client.local_store import LocalStore, Named
+    from kho.client.local.store import LocalStore, Named
 
 # So long another command is waited for; then its end, or the next rmi or prune, frees the space.
 _PATIENCE = 2.0
@@ -27,7 +27,7 @@ async def command(
     IMAGE is a name, or the digest or its first six digits or more.
     """
     from kho.client.errors import ClientError  # noqa: PLC0415
-    from kho.client.local_store_gc import Collected, collect  # noqa: PLC0415
+    from kho.client.local.gc import Collected, collect  # noqa: PLC0415
 
     errors: list[Exception] = []
     untagged: list[str] = []

@@ -40,10 +40,10 @@ async def command(
     An image is taken from the local store, else from its registry. The same images make the same
     bytes. A file gets its name when it is whole.
     """
-    from kho.client.archive_places import ArchivePlace  # noqa: PLC0415
-    from kho.client.copy import Copier  # noqa: PLC0415
+    from kho.client.archives.places import ArchivePlace  # noqa: PLC0415
+    from kho.client.local.save import save  # noqa: PLC0415
     from kho.client.places import open_read  # noqa: PLC0415
-    from kho.client.save import save  # noqa: PLC0415
+    from kho.client.stores.copy import Copier  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)
@@ -59,7 +59,7 @@ async def command(
 
 def _name(text: str, found: str, origin: "Place") -> str | None:
     """What the image is called in the archive: its reference, or what its place calls it."""
-    from kho.client.local_store import LocalStore  # noqa: PLC0415
+    from kho.client.local.store import LocalStore  # noqa: PLC0415
     from kho.client.places import SCHEMES  # noqa: PLC0415
     from kho.oci.reference import Reference  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ async def command(wire: "Wire", term: str, limit: int, *, as_json: bool) -> None
       kho search quay.io/prometheus --limit 5
       kho search localhost:5000/app --json
     """  # noqa: D301
-    from kho.client.searching import search  # noqa: PLC0415
+    from kho.client.images.searching import search  # noqa: PLC0415
     from kho.oci.reference import HUB, parse_host  # noqa: PLC0415
 
     host, slash, words = term.partition("/")

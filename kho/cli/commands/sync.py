@@ -12,8 +12,8 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
-    from kho.client.sync_file import Rule
-    from kho.client.sync_report import Report, Step
+    from kho.client.syncing.file import Rule
+    from kho.client.syncing.report import Report, Step
 
 
 @click.command("sync")
@@ -46,10 +46,10 @@ async def command(
     repositories (ghcr.io/team/**, by the registry's catalog), or a layout (oci:folder). FILE, whose
     name ends in .yaml, .yml, .json or .toml, lists several of these.
     """
-    from kho.client.journal import Journal, user_folder  # noqa: PLC0415
-    from kho.client.sync import Sync  # noqa: PLC0415
-    from kho.client.sync_file import read_rules  # noqa: PLC0415
-    from kho.client.sync_report import Action  # noqa: PLC0415
+    from kho.client.stores.journal import Journal, user_folder  # noqa: PLC0415
+    from kho.client.syncing.file import read_rules  # noqa: PLC0415
+    from kho.client.syncing.report import Action  # noqa: PLC0415
+    from kho.client.syncing.sync import Sync  # noqa: PLC0415
 
     if destination is None:
         given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
@@ -86,7 +86,7 @@ async def command(
 
 def _rule(source: str, destination: str, options: dict[str, Any]) -> "Rule":
     from kho.client.errors import Misused  # noqa: PLC0415
-    from kho.client.sync_file import Rule, age  # noqa: PLC0415
+    from kho.client.syncing.file import Rule, age  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     try:
@@ -117,7 +117,7 @@ def _line(step: "Step") -> str:
 
 def _value(report: "Report") -> dict[str, list[dict[str, str]]]:
     """The steps by what became of them."""
-    from kho.client.sync_report import Action  # noqa: PLC0415
+    from kho.client.syncing.report import Action  # noqa: PLC0415
 
     names = {"too young": "tooYoung"}
     return {

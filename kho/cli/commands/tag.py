@@ -7,7 +7,7 @@ import click
 from kho.cli.local import local
 
 if TYPE_CHECKING:
-    from kho.client.local_store import LocalStore
+    from kho.client.local.store import LocalStore
 
 
 @click.command("tag")

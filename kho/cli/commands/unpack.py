@@ -12,7 +12,7 @@ from kho.cli.wire import wired
 if TYPE_CHECKING:
     from kho.cli.transfer import Transfer
     from kho.cli.wire import Wire
-    from kho.client.unpack import Unpacked
+    from kho.client.unpacking.unpack import Unpacked
 
 
 @click.command("unpack")
@@ -64,9 +64,9 @@ async def command(
     import os  # noqa: PLC0415
     from dataclasses import replace  # noqa: PLC0415
 
-    from kho.client.image import open_image  # noqa: PLC0415
+    from kho.client.images.image import open_image  # noqa: PLC0415
     from kho.client.places import open_read  # noqa: PLC0415
-    from kho.client.unpack import Choices, unpack  # noqa: PLC0415
+    from kho.client.unpacking.unpack import Choices, unpack  # noqa: PLC0415
     from kho.layers.limits import DEFAULT  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 

@@ -32,9 +32,9 @@ async def command(
       kho validate oci:folder:name
     """  # noqa: D301
     from kho.cli.reading import Notes  # noqa: PLC0415
-    from kho.client.copy import choose  # noqa: PLC0415
+    from kho.client.images.validate import Check  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
-    from kho.client.validate import Check  # noqa: PLC0415
+    from kho.client.stores.copy import choose  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     async with open_place(reference, wire.registry) as place:

@@ -9,8 +9,8 @@ from kho.cli.wire import wired
 
 if TYPE_CHECKING:
     from kho.cli.wire import Wire
-    from kho.client.credentials import Place
-    from kho.client.standing import Standing
+    from kho.client.logins.credentials import Place
+    from kho.client.logins.standing import Standing
 
 
 @click.command("whoami")
@@ -36,7 +36,7 @@ async def command(wire: "Wire", host: str | None, *, as_json: bool) -> None:
 
 
 async def _one(wire: "Wire", host: str, *, as_json: bool) -> None:
-    from kho.client import standing  # noqa: PLC0415
+    from kho.client.logins import standing  # noqa: PLC0415
     from kho.oci.reference import parse_host  # noqa: PLC0415
 
     name, _, path = host.removeprefix("https://").rstrip("/").partition("/")

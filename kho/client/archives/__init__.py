@@ -1,0 +1,1 @@
+"""Images in one file, and in a container engine."""

@@ -1,0 +1,1 @@
+"""New images from folders and other images, and what is attached to them."""

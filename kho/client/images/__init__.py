@@ -1,0 +1,1 @@
+"""Images as they are read: config, layers, files, differences."""

@@ -1,0 +1,1 @@
+"""The images that this user keeps: one store for all runs of kho."""

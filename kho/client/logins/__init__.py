@@ -1,0 +1,1 @@
+"""Logins: where they are kept, and how one comes by them."""

@@ -1,0 +1,1 @@
+"""Images become folders that can be run."""
