@@ -1,11 +1,19 @@
-"""One blob on its way into a folder: locked, gone on with, verified, then named."""
+"""One blob on its way into a folder: locked, gone on with, verified, then named.
+
+    event loop   receives ─► gathers 1 MiB ─┐  next ─┐
+    a thread                                └► hashes, writes ─► ...
+
+One part is with the thread while the next is gathered, so two processors work on one blob.
+"""
 
 import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from kho.oci.digest import Digest
@@ -14,6 +22,10 @@ from kho.oci.manifest import Descriptor
 
 WAIT_SECONDS: Final = 0.2
 _PIECE: Final = 1024 * 1024
+# Handed to the thread at once: less costs more in hand-overs than it brings. From a slow line what
+# has come in this time, for a run that is killed loses what it has not written.
+_PART: Final = 1024 * 1024
+_PART_SECONDS: Final = 0.1
 
 
 class Ingest:
@@ -54,11 +66,17 @@ class Ingest:
             position += len(piece)
         return position
 
-    def write(self, piece: bytes) -> None:
-        """At the end; into the page cache, which takes it at once."""
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(self._fd, view) :]
+    @asynccontextmanager
+    async def writing(self, hasher: Hasher) -> "AsyncIterator[Writing]":
+        """Append; all is in the file and hashed at the end, what came of it after an error."""
+        with ThreadPoolExecutor(1, "ingest") as thread:
+            writing = Writing(self._fd, hasher, thread)
+            try:
+                yield writing
+            except BaseException:
+                writing.save()
+                raise
+            await writing.flush()
 
     async def place(self, target: Path) -> None:
         """Flush and name; the bytes are those of the digest."""
@@ -70,6 +88,55 @@ class Ingest:
     def drop(self) -> None:
         """The bytes are wrong: nothing of them stays."""
         os.ftruncate(self._fd, 0)
+
+
+class Writing:
+    """Hashes and writes beside the event loop."""
+
+    def __init__(self, fd: int, hasher: Hasher, thread: ThreadPoolExecutor) -> None:
+        self._fd = fd
+        self._hasher = hasher
+        self._thread = thread
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._due = monotonic() + _PART_SECONDS
+        self._busy: Future[None] | None = None
+
+    async def take(self, piece: bytes) -> None:
+        """At the end; raise what went wrong with earlier pieces."""
+        self._gathered.append(piece)
+        self._size += len(piece)
+        if self._size >= _PART or monotonic() >= self._due:
+            await self._settle()
+            self._busy = self._thread.submit(self._put, self._part())
+
+    async def flush(self) -> None:
+        """Wait until all is written; raise what went wrong."""
+        await self._settle()
+        self._put(self._part())
+
+    def save(self) -> None:
+        """Keep what came: the next run goes on behind it."""
+        if self._busy is None or self._busy.exception() is None:  # waits for it
+            with suppress(OSError):
+                self._put(self._part())
+
+    def _part(self) -> list[bytes]:
+        part, self._gathered, self._size = self._gathered, [], 0
+        self._due = monotonic() + _PART_SECONDS
+        return part
+
+    async def _settle(self) -> None:
+        """The thread is done with what it had."""
+        if self._busy is not None:
+            await asyncio.shield(asyncio.wrap_future(self._busy))
+
+    def _put(self, part: list[bytes]) -> None:
+        for piece in part:
+            self._hasher.update(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(self._fd, view) :]
 
 
 def _prepared(folder: Path, digest: Digest) -> Path:

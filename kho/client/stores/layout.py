@@ -26,7 +26,7 @@ from kho.client.stores.layout_files import (
     regular_size,
     writing,
 )
-from kho.client.stores.steady import steady
+from kho.client.stores.steady import steady, verify
 from kho.client.stores.store import ContentMissing, Source
 from kho.client.whole_file import write_whole
 from kho.oci import media_types
@@ -173,9 +173,13 @@ class Layout:
     ) -> None:
         start, hasher = await ingest.resume(content)
         told.move(content, start)
-        async with aclosing(steady(source, content, hasher, start, told)) as pieces:
+        async with (
+            ingest.writing(hasher) as file,
+            aclosing(steady(source, content, None, start, told)) as pieces,
+        ):
             async for piece in pieces:
-                ingest.write(piece)
+                await file.take(piece)
+        verify(source, content, hasher)
 
     async def take_manifest(self, manifest: Manifest, tag: str | None) -> None:
         """Store it; list it where it has a name, or refers to another."""

@@ -54,10 +54,17 @@ async def steady(
                 break
             problem = f"{source.name}: {content.digest} broke off after {position} bytes"
         await rest.take(problem)
-    if hasher is not None and hasher.digest() != content.digest:
-        raise ContentMismatch(_wrong(source, content, f"has the digest {hasher.digest()}"))
+    if hasher is not None:
+        verify(source, content, hasher)
     if held:
         yield held
+
+
+def verify(source: Source, content: Descriptor, hasher: Hasher) -> None:
+    """All bytes were those of the digest; raise ContentMismatch."""
+    found = hasher.digest()
+    if found != content.digest:
+        raise ContentMismatch(_wrong(source, content, f"has the digest {found}"))
 
 
 class _Rest:
