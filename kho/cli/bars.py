@@ -1,27 +1,29 @@
 """Progress on a terminal: a bar for each blob on its way, and one for all of them.
 
-0a1b2c3d4e5f ━━━━━━━━━━━━━━━━━━╺━━━━━━━━━━  12.1/30.0 MB  8.1 MB/s  0:00:02
-3 of 7       ━━━━━━━━━━━━━╺━━━━━━━━━━━━━━━  40.2/90.0 MB  16 MB/s   0:00:03
+0a1b2c3d4e5f ━━━━━━━━━━━━━━━━━━╺━━━━━━━━━━  12.1/30.0 MiB  8.1 MiB/s  0:02
+3 of 7       ━━━━━━━━━━━━━╺━━━━━━━━━━━━━━━  40.2/90.0 MiB  16 MiB/s   0:03
 """
 
+import sys
 import time
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TextIO, cast
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.progress import Progress as RichProgress
 from rich.table import Column
+from rich.text import Text
 
-from kho.cli.shown import printable, short
+from kho.cli.shown import printable, short, size
 from kho.client.progress import Outcome, Progress
 from kho.oci.manifest import Descriptor
 
@@ -32,13 +34,46 @@ _NARROW: Final = 44
 _STEP_SECONDS: Final = 0.1
 
 
+class _Aside:
+    """The terminal as standard output: the bars go away while something is written."""
+
+    def __init__(self, stdout: TextIO, bars: RichProgress) -> None:
+        self._stdout = stdout
+        self._bars = bars
+
+    def write(self, text: str) -> int:
+        """Write, with the bars below it afterwards."""
+        self._bars.stop()
+        count = self._stdout.write(text)
+        self._stdout.flush()
+        self._bars.start()
+        return count
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stdout, name)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """In the units of all other sizes."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{size(speed)}/s" if speed else "")
+
+
 class Bars(Progress):
     """`with Bars() as told`: bars until the block ends; notes stand above them."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, markup=False)
         columns = _columns(self._console.width)
-        self._rich = RichProgress(*columns, console=self._console, transient=True)
+        self._rich = RichProgress(
+            *columns,
+            console=self._console,
+            transient=True,
+            # Results go where they are told to, not to where the bars are.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._bars: dict[str, TaskID] = {}
         # What counts for the total: bytes of each blob by its digest.
         self._done: dict[str, int] = {}
@@ -48,6 +83,9 @@ class Bars(Progress):
 
     def __enter__(self) -> Self:
         self._rich.start()
+        self._stdout = sys.stdout
+        if sys.stdout.isatty():
+            sys.stdout = cast("TextIO", _Aside(sys.stdout, self._rich))
         self._total = self._rich.add_task("", total=None, visible=False)
         return self
 
@@ -57,6 +95,7 @@ class Bars(Progress):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        sys.stdout = self._stdout
         self._rich.stop()
 
     def begin(self, content: Descriptor) -> None:
@@ -122,7 +161,7 @@ def _columns(width: int) -> list[ProgressColumn]:
         BarColumn(bar_width=None),
     ]
     if width >= _NARROW:
-        columns.append(DownloadColumn(table_column=Column(no_wrap=True)))
+        columns.append(DownloadColumn(binary_units=True, table_column=Column(no_wrap=True)))
     if width >= _WIDE:
-        columns += [TransferSpeedColumn(), TimeRemainingColumn(compact=True)]
+        columns += [_Speed(), TimeRemainingColumn(compact=True)]
     return columns
