@@ -4,10 +4,9 @@
 3 of 7       ━━━━━━━━━━━━━╺━━━━━━━━━━━━━━━  40.2/90.0 MiB  16 MiB/s   0:03
 """
 
-import sys
 import time
 from types import TracebackType
-from typing import Final, Self, TextIO, cast
+from typing import Final, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +22,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Column
 from rich.text import Text
 
+from kho.cli import shown
 from kho.cli.shown import printable, short, size
 from kho.client.progress import Outcome, Progress
 from kho.oci.manifest import Descriptor
@@ -34,25 +34,6 @@ _NARROW: Final = 44
 _STEP_SECONDS: Final = 0.1
 
 
-class _Aside:
-    """The terminal as standard output: the bars go away while something is written."""
-
-    def __init__(self, stdout: TextIO, bars: RichProgress) -> None:
-        self._stdout = stdout
-        self._bars = bars
-
-    def write(self, text: str) -> int:
-        """Write, with the bars below it afterwards."""
-        self._bars.stop()
-        count = self._stdout.write(text)
-        self._stdout.flush()
-        self._bars.start()
-        return count
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stdout, name)
-
-
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         """In the units of all other sizes."""
@@ -61,20 +42,17 @@ class _Speed(ProgressColumn):
 
 
 class Bars(Progress):
-    """`with Bars() as told`: bars until the block ends; notes stand above them."""
+    """`with Bars() as told`: bars until the block ends; notes stand above them.
+
+    For whatever else is printed (kho/cli/shown.py) they go away, and come again with what moves.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, markup=False)
-        columns = _columns(self._console.width)
-        self._rich = RichProgress(
-            *columns,
-            console=self._console,
-            transient=True,
-            # Results go where they are told to, not to where the bars are.
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._rich: RichProgress | None = None
+        self._total = TaskID(0)
         self._bars: dict[str, TaskID] = {}
+        self._moving: dict[str, Descriptor] = {}
         # What counts for the total: bytes of each blob by its digest.
         self._done: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
@@ -82,11 +60,7 @@ class Bars(Progress):
         self._shown = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._rich.start()
-        self._stdout = sys.stdout
-        if sys.stdout.isatty():
-            sys.stdout = cast("TextIO", _Aside(sys.stdout, self._rich))
-        self._total = self._rich.add_task("", total=None, visible=False)
+        shown.clear_first(self.clear)
         return self
 
     def __exit__(
@@ -95,8 +69,34 @@ class Bars(Progress):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        sys.stdout = self._stdout
-        self._rich.stop()
+        self.clear()
+        shown.clear_first(None)
+
+    def clear(self) -> None:
+        """Take the bars away until something moves again."""
+        if self._rich is not None:
+            self._rich.stop()
+            self._rich = None
+            self._bars.clear()
+
+    def _drawn(self) -> RichProgress:
+        if self._rich is None:
+            # One that was stopped takes away lines above it when it is started again.
+            self._rich = RichProgress(
+                *_columns(self._console.width),
+                console=self._console,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._total = self._rich.add_task("", total=None, visible=False)
+            self._rich.start()
+            for content in self._moving.values():
+                self._add(self._rich, content)
+        return self._rich
+
+    def _add(self, rich: RichProgress, content: Descriptor) -> None:
+        self._bars[content.digest.hex] = rich.add_task(short(content), total=content.size)
 
     def begin(self, content: Descriptor) -> None:
         """Count it."""
@@ -105,11 +105,13 @@ class Bars(Progress):
     def move(self, content: Descriptor, start: int) -> None:
         """A bar of its own, from where it is gone on with."""
         key = content.digest.hex
+        rich = self._drawn()
+        self._moving[key] = content
         if key not in self._bars:
-            self._bars[key] = self._rich.add_task(short(content), total=content.size)
+            self._add(rich, content)
         self._sizes[key] = content.size
         self._done[key] = start
-        self._rich.update(self._bars[key], completed=start)
+        rich.update(self._bars[key], completed=start)
         self._show(at_once=True)
 
     def advance(self, content: Descriptor, count: int) -> None:
@@ -126,9 +128,10 @@ class Bars(Progress):
         else:
             self._sizes[key] = self._done[key] = content.size
             self._over += 1
+        self._moving.pop(key, None)
         bar = self._bars.pop(key, None)
         if bar is not None:
-            self._rich.remove_task(bar)
+            self._drawn().remove_task(bar)
         self._show(at_once=True)
 
     def note(self, text: str) -> None:
@@ -142,11 +145,12 @@ class Bars(Progress):
         if not at_once and now - self._shown < _STEP_SECONDS:
             return
         self._shown = now
+        rich = self._drawn()
         for key, bar in self._bars.items():
-            self._rich.update(bar, completed=self._done.get(key, 0))
+            rich.update(bar, completed=self._done.get(key, 0))
         done = sum(self._done.get(key, 0) for key in self._sizes)
         text = f"{self._over} of {len(self._sizes)}"
-        self._rich.update(
+        rich.update(
             self._total,
             description=text,
             completed=done,

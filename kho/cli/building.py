@@ -4,8 +4,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
 from kho.cli import shown
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ class Ending:
     def tell(self, manifest: "Manifest", aim: "Aim") -> None:
         """The digest, or an object that has it."""
         if not self.as_json:
-            click.echo(manifest.digest)
+            shown.line(str(manifest.digest))
             return
         told = {"digest": str(manifest.digest), "mediaType": manifest.media_type}
         shown.as_json({**told, "place": aim.store.name, "tag": aim.tag})

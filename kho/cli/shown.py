@@ -9,13 +9,15 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from kho.client.progress import Outcome, Progress
-from kho.oci.manifest import Descriptor
+
+if TYPE_CHECKING:
+    from kho.oci.manifest import Descriptor
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
@@ -23,9 +25,24 @@ _STEP: Final = 1024
 EVERY_SECONDS: Final = 10.0
 
 
+# Takes away what is drawn on the terminal, bars, before something else is printed there.
+_CLEAR: list[Callable[[], None]] = []
+
+
+def clear_first(clear: Callable[[], None] | None) -> None:
+    """Have this called before each line; None ends that."""
+    _CLEAR[:] = [] if clear is None else [clear]
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    for clear in _CLEAR:
+        clear()
+    click.echo(text, err=err)
+
+
 def as_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON takes
     """One value, indented."""
-    click.echo(json.dumps(value, indent=2))
+    _echo(json.dumps(value, indent=2))
 
 
 def printable(text: str) -> str:
@@ -44,7 +61,7 @@ def _escape(sign: str) -> str:
 
 def line(text: str = "", *, err: bool = False) -> None:
     """One line, printable."""
-    click.echo(printable(text), err=err)
+    _echo(printable(text), err=err)
 
 
 def lines(text: str) -> None:
@@ -64,7 +81,7 @@ def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset())
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         text = "  ".join(parts).rstrip()
-        click.echo(f"{text[: most - 1]}…" if most and len(text) > most else text)
+        _echo(f"{text[: most - 1]}…" if most and len(text) > most else text)
 
 
 def content(piece: bytes) -> None:
@@ -92,7 +109,7 @@ def size(count: float) -> str:
     return f"{count:.1f} {_UNITS[-1]}"
 
 
-def short(content: Descriptor) -> str:
+def short(content: "Descriptor") -> str:
     """The first digits of a digest."""
     return content.digest.hex[:12]
 
@@ -104,13 +121,13 @@ class Lines(Progress):
         self._moved: dict[str, int] = {}
         self._told = time.monotonic()
 
-    def move(self, content: Descriptor, start: int) -> None:
+    def move(self, content: "Descriptor", start: int) -> None:
         """Tell where an earlier run is gone on with."""
         if start:
             self._say(f"{short(content)}: going on at {size(start)}")
         self._moved[content.digest.hex] = start
 
-    def advance(self, content: Descriptor, count: int) -> None:
+    def advance(self, content: "Descriptor", count: int) -> None:
         """Tell now and then how far it is."""
         self._moved[content.digest.hex] = self._moved.get(content.digest.hex, 0) + count
         now = time.monotonic()
@@ -119,7 +136,7 @@ class Lines(Progress):
             done = self._moved[content.digest.hex]
             self._say(f"{short(content)}: {size(done)} of {size(content.size)}")
 
-    def end(self, content: Descriptor, outcome: Outcome) -> None:
+    def end(self, content: "Descriptor", outcome: Outcome) -> None:
         """Tell what became of it."""
         self._say(f"{short(content)}: {outcome.value} ({size(content.size)})")
 

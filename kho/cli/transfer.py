@@ -7,6 +7,7 @@
 Bars on a terminal, lines in a log, nothing with --quiet: all of it on standard error.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -47,7 +48,9 @@ class Transfer:
         told = Progress()
         how = "none" if self.quiet or (silent and self.progress == "auto") else self.progress
         if how == "auto":
-            terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+            # The lines of --debug would stand amid the bars.
+            debugged = logging.getLogger("kho").isEnabledFor(logging.DEBUG)
+            terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not debugged
             how = "bar" if terminal else "plain"
         if how == "bar":
             from kho.cli.bars import Bars  # noqa: PLC0415

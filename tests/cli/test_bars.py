@@ -5,11 +5,13 @@ import io
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from kho.cli import shown as printed
 from kho.cli.bars import Bars
 from kho.client.progress import Outcome
 from kho.client.stores.layout import Layout
@@ -17,6 +19,8 @@ from kho.oci.digest import Digest
 from kho.oci.manifest import Descriptor
 from tests.client.images import image
 from tests.interop.kho_client import KHO, Kho
+
+from .terminal import seen
 
 
 def content(text: str, size: int) -> Descriptor:
@@ -97,3 +101,30 @@ def test_results_in_a_file_are_not_on_the_terminal(tmp_path: Path) -> None:
     shown, digest = on_terminal(tmp_path, results=tmp_path / "out")
     assert digest not in shown
     assert (tmp_path / "out").read_text() == f"{digest}\n"
+
+
+def test_what_is_printed_stays_when_the_bars_go(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(
+        file=sys.stdout,
+        force_terminal=True,
+        width=100,
+        _environ={"TERM": "xterm", "COLUMNS": "100"},
+    )
+    printed.line("before")
+    parts = [content(text, 1000) for text in "abcd"]
+    with Bars(console) as told:
+        for number, part in enumerate(parts):
+            told.begin(part)
+            told.move(part, 0)
+            if number == 2:
+                printed.line("amid")
+                told.note("a note")
+        for part in parts:
+            told.advance(part, 1000)
+            told.end(part, Outcome.COPIED)
+        printed.as_json(["the", "result"])
+        printed.line("kho: interrupted")
+    printed.line("after")
+
+    wanted = ["before", "amid", "a note", "[", '  "the",', '  "result"', "]"]
+    assert seen(capsys.readouterr().out) == [*wanted, "kho: interrupted", "after"]

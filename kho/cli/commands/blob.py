@@ -52,7 +52,7 @@ async def command(
         if as_json:
             shown.as_json({"digest": str(sent.digest), "size": sent.size})
         else:
-            click.echo(sent.digest)
+            shown.line(str(sent.digest))
     elif as_json:
         found = await blobs.found_blob(wire, ref)
         shown.as_json({"digest": str(found.digest), "size": found.size})

@@ -61,4 +61,4 @@ async def command(
             {"digest": str(copied.digest), "mediaType": copied.media_type, "blobs": blobs}
         )
         return
-    click.echo(copied.digest)
+    shown.line(str(copied.digest))

@@ -76,7 +76,7 @@ async def command(
         shown.as_json({"dryRun": dry_run, **_value(report)})
     else:
         counts = [f"{len(report.of(one))} {one.value}" for one in Action if report.of(one)]
-        click.echo(("would be: " if dry_run else "") + (", ".join(counts) or "nothing"))
+        shown.line(("would be: " if dry_run else "") + (", ".join(counts) or "nothing"))
     failed = report.of(Action.FAILED)
     for step in failed:
         shown.line(f"kho: {_line(step)}", err=True)
