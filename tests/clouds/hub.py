@@ -1,6 +1,7 @@
-"""Docker Hub: the token server is another host of the domain, pulls are counted."""
+"""Docker Hub: its token server is another host of the domain; it counts pulls, lists nothing."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -9,7 +10,12 @@ from .shape import Shape, basic_of, refused
 
 @dataclass
 class Hub(Shape):
-    """`busy` requests for manifests are refused first; a refresh token is given to who asks."""
+    """`busy` requests for manifests are refused first; a refresh token is given to who asks.
+
+    Its search, which is not the registry's, knows one image.
+    """
+
+    lists: ClassVar[bool] = False
 
     name: str = "hub"
     host: str = "registry-1.docker.io"
@@ -30,8 +36,16 @@ class Hub(Shape):
         return "docker.io/kholab/app"
 
     async def token(self, request: web.Request) -> web.StreamResponse | None:
-        if request.host != self.auth_host:
-            return None
+        if (request.host, request.path) == ("index.docker.io", "/v1/search"):
+            return self._search(request.query.get("q", ""))
+        return await self._token(request) if request.host == self.auth_host else None
+
+    def _search(self, term: str) -> web.Response:
+        name = f"{self.own}app"
+        hit = {"name": name, "description": "of the lab", "star_count": 7}
+        return web.json_response({"query": term, "results": [hit] if term in name else []})
+
+    async def _token(self, request: web.Request) -> web.Response:
         if request.path != "/token":
             return web.Response(status=404)
         if request.method == "POST":

@@ -20,6 +20,7 @@ from .upstream import Upstream, name_of
 Scopes = dict[str, set[str]]
 _NEEDS = {"GET": {"pull"}, "HEAD": {"pull"}, "DELETE": {"delete"}}
 _READS = {"GET", "HEAD"}
+_CATALOG = "/v2/_catalog"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Shape(ABC):
     """
 
     hides: ClassVar[frozenset[str]] = frozenset()
+    # Whether users are told which repositories there are.
+    lists: ClassVar[bool] = True
 
     upstream: Upstream
     name: str = ""
@@ -104,17 +107,21 @@ class Shape(ABC):
         given = self.given.get(text) if scheme.lower() == "bearer" else None
         if given is None or given.ends <= self.clock():
             return self.challenge(request, self.required(request))
-        name = name_of(request.path)
+        name = "registry:catalog" if request.path == _CATALOG else name_of(request.path)
         if name and not self.needs(request) <= given.scopes.get(name, set()):
             return self.challenge(request, self.required(request), "insufficient_scope")
         return None
 
     def needs(self, request: web.Request) -> set[str]:
         """The actions of a method."""
+        if request.path == _CATALOG:
+            return {"*"}
         return _NEEDS.get(request.method, {"pull", "push"})
 
     def required(self, request: web.Request) -> str:
         """The scope that the challenge tells."""
+        if request.path == _CATALOG:
+            return "registry:catalog:*"
         name = name_of(request.path)
         return f"repository:{name}:{','.join(sorted(self.needs(request)))}" if name else ""
 
@@ -156,6 +163,8 @@ class Shape(ABC):
                 allowed.setdefault(name, set()).update(
                     set(actions.split(",")) & self.may(user, name)
                 )
+            elif scope == "registry:catalog:*" and self.lists and user == self.user:
+                allowed["registry:catalog"] = {"*"}
         self.given[text] = Given(user, allowed, self.clock() + seconds)
         return text
 

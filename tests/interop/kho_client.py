@@ -7,16 +7,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .processes import refused, run
+from .processes import Outcome, outcome, refused, run
 
 KHO = Path(sys.executable).with_name("kho")
 
 
 class Kho:
-    """One user: his home is a folder, where his logins and his local store are."""
+    """One user: his home is a folder, where his logins and his local store are.
 
-    def __init__(self, home: Path) -> None:
+    `inside` is what a command begins with where it runs in another network.
+    """
+
+    def __init__(self, home: Path, inside: tuple[str, ...] = ()) -> None:
         self.home = home
+        self.inside = inside
         home.mkdir(parents=True, exist_ok=True)
         self.store = home / "store"
         self.env = {
@@ -31,13 +35,13 @@ class Kho:
 
     def run(self, *words: str | Path, stdin: str | None = None, timeout: float = 180) -> str:
         """What it prints; it must succeed."""
-        return run(KHO, *words, env=self.env, stdin=stdin, timeout=timeout)
+        return run(*self.inside, KHO, *words, env=self.env, stdin=stdin, timeout=timeout)
 
     def raw(self, *words: str | Path) -> bytes:
         """The same, as bytes."""
         env = {**os.environ, **self.env}
         return subprocess.run(
-            [KHO, *words], env=env, check=True, stdout=subprocess.PIPE, timeout=180
+            [*self.inside, KHO, *words], env=env, check=True, stdout=subprocess.PIPE, timeout=180
         ).stdout
 
     def json(self, *words: str | Path) -> Any:
@@ -46,4 +50,8 @@ class Kho:
 
     def refused(self, *words: str | Path) -> str:
         """What it says; it must fail."""
-        return refused(KHO, *words, env=self.env)
+        return refused(*self.inside, KHO, *words, env=self.env)
+
+    def ended(self, *words: str | Path, stdin: str | None = None) -> Outcome:
+        """How it ended; it may fail."""
+        return outcome(*self.inside, KHO, *words, env=self.env, stdin=stdin)

@@ -47,7 +47,8 @@ def serving(
 ) -> Iterator[Server]:
     """Run the server over the data in `home`; a second call over the same folder is a restart.
 
-    `settings` are variables of khod: KHO_TLS_CERT makes it serve TLS. `kind` may be distribution.
+    `settings` are variables of the server: KHO_TLS_CERT makes khod serve TLS. `kind` may be
+    distribution.
     """
     port = port or free_port()
     data, log = home / "data", home / "server.log"
@@ -64,7 +65,7 @@ def _command(kind: str, home: Path, data: Path, port: int) -> tuple[list[str | P
     if kind == "distribution":
         config = home / "distribution.yml"
         config.write_text(_DISTRIBUTION.format(data=data, port=port))
-        return ["docker-registry", "serve", config], "/v2/"
+        return ["docker-registry", "serve", config], "/"
     listen = f"127.0.0.1:{port}"
     return [KHOD, "serve", "--data", data, "--listen", listen, "--workers", "2"], "/readyz"
 
