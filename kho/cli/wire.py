@@ -1,6 +1,5 @@
 """What commands that speak to registries share: their options, connections, logins, and the end."""
 
-import asyncio
 import importlib
 import logging
 import os
@@ -98,6 +97,8 @@ def wired(function: Command) -> Callable[..., None]:
         if debug:
             logging.basicConfig(stream=sys.stderr, format="%(message)s")
             logging.getLogger("kho").setLevel(logging.DEBUG)
+
+        import asyncio  # noqa: PLC0415 - help needs none
 
         async def run() -> None:
             from kho.client.logins.credentials import Keychain  # noqa: PLC0415

@@ -12,12 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from kho.client.archives.archive import Archive
-from kho.client.archives.members import STDIN
-from kho.client.archives.places import ArchivePlace
-from kho.client.archives.target import ArchiveTarget
 from kho.client.errors import Missing
 from kho.client.local.store import LocalStore, user_store
 from kho.client.stores.copy import choose
@@ -30,11 +26,19 @@ from kho.oci.platform import Platform
 from kho.oci.reference import Reference, ReferenceInvalid
 from kho.remote.registry import Registry
 
+if TYPE_CHECKING:
+    from kho.client.archives.archive import Archive
+    from kho.client.archives.places import ArchivePlace
+    from kho.client.archives.target import ArchiveTarget
+
 _DOCKER: Final = "docker://"
 _OCI: Final = "oci:"
 _LOCAL: Final = "local:"
 
-SCHEMES: Final = frozenset({"oci", "local", "docker-archive", "oci-archive", "docker-daemon"})
+_ARCHIVES: Final = frozenset({"docker-archive", "oci-archive", "docker-daemon"})
+_STDOUT: Final = "-"
+
+SCHEMES: Final = _ARCHIVES | {"oci", "local"}
 
 Registries = Callable[[str], Registry]
 
@@ -43,7 +47,7 @@ Registries = Callable[[str], Registry]
 class Place:
     """An opened store, what is asked of it, and under which name content goes there."""
 
-    store: Layout | RegistryStore | Archive
+    store: "Layout | RegistryStore | Archive"
     target: str | None
     tag: str | None
 
@@ -56,7 +60,7 @@ class Place:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(self.store, Archive):
+        if not isinstance(self.store, Layout | RegistryStore):
             self.store.close()
 
     async def wanted(self) -> str:
@@ -68,13 +72,13 @@ class Place:
 class Aim:
     """Where content goes, and under which name; an archive is written by `async with`."""
 
-    store: Layout | RegistryStore | ArchiveTarget
+    store: "Layout | RegistryStore | ArchiveTarget"
     tag: str | None
     # Whether it is standard output, where nothing else may be printed.
     stdout: bool = False
 
     async def __aenter__(self) -> Self:
-        if isinstance(self.store, ArchiveTarget):
+        if not isinstance(self.store, Layout | RegistryStore):
             await self.store.__aenter__()
         return self
 
@@ -84,7 +88,7 @@ class Aim:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(self.store, ArchiveTarget):
+        if not isinstance(self.store, Layout | RegistryStore):
             await self.store.__aexit__(kind, error, trace)
 
 
@@ -93,7 +97,7 @@ def open_place(text: str, registries: Registries, journal: Journal | None = None
 
     Raises ReferenceInvalid.
     """
-    archive = ArchivePlace.parse(text)
+    archive = _archive(text)
     if archive is not None:
         return Place(archive.source(), archive.name if archive.file else None, None)
     if text.startswith(_OCI):
@@ -110,12 +114,21 @@ def open_place(text: str, registries: Registries, journal: Journal | None = None
 
 def open_aim(text: str, registries: Registries, journal: Journal | None = None) -> Aim:
     """Read a place that content goes to; raise ReferenceInvalid, Misused."""
-    archive = ArchivePlace.parse(text)
+    archive = _archive(text)
     if archive is not None:
-        return Aim(archive.target(), archive.name, archive.file == STDIN)
+        return Aim(archive.target(), archive.name, archive.file == _STDOUT)
     place = open_place(text, registries, journal)
-    assert not isinstance(place.store, Archive)
+    assert isinstance(place.store, Layout | RegistryStore)
     return Aim(place.store, place.tag)
+
+
+def _archive(text: str) -> "ArchivePlace | None":
+    """An archive or an engine, whose modules nothing else needs."""
+    if text.partition(":")[0] not in _ARCHIVES:
+        return None
+    from kho.client.archives.places import ArchivePlace  # noqa: PLC0415 - 15 ms
+
+    return ArchivePlace.parse(text)
 
 
 def open_local(text: str, folder: Path | None = None) -> Place:
