@@ -97,6 +97,8 @@ class Registry:
         """Try the addresses in turn; a certificate that does not hold is an answer, too."""
         *others, last = self.host.urls
         for address in others:
+            if await self._transport.is_plain(address):
+                continue
             try:
                 return await self._ping(address, quick=True)
             except Unreachable as error:

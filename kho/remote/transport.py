@@ -173,6 +173,10 @@ class Transport:
             self._connections = Connections(self.silence, self._resolver)
         return self._connections
 
+    async def is_plain(self, url: str) -> bool:
+        """Whether something answers there, and it is no TLS; False where that is not certain."""
+        return await self._open().is_plain(url)
+
     @asynccontextmanager
     async def send(self, host: Host, request: Request) -> AsyncIterator[Answer]:
         """The answer, good or expected; raise RemoteError for any other, and when none comes."""

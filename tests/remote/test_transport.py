@@ -1,9 +1,11 @@
 """E2: what follows a redirect, and what does not; what is asked again, and how the rest ends."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 
 import pytest
+import trustme
 from aiohttp import web
 
 from kho.remote.errors import CredentialsHeld, Forbidden, Garbled, RemoteError, TooBusy, Unreachable
@@ -198,3 +200,22 @@ async def test_a_body_of_pieces_goes_out_whole() -> None:
         request = Request("PATCH", f"http://{name}/x", "the step", headers, pieces())
         async with transport.send(Host.named(name, PLAIN), request) as found:
             assert await found.read(10) == b"3000"
+
+
+async def test_whether_a_server_is_plain_is_known_without_trust() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with (
+        lab(redirecting(307, "/to")) as server,
+        await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as secure,
+        wires() as transport,
+    ):
+        port = secure.sockets[0].getsockname()[1]
+        assert await transport.is_plain(f"https://127.0.0.1:{server.port}")
+        assert not await transport.is_plain(f"https://127.0.0.1:{port}")
+        secure.close()
+        assert not await transport.is_plain(f"https://127.0.0.1:{port}")
