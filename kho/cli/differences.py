@@ -47,12 +47,17 @@ def show(before: Image, after: Image, found: Difference, wanted: Sections) -> No
         shown.line(f"+ {after.name}")
         shown.line()
         _layers(before, after, found)
-    if wanted.config:
-        _config(found)
-    if wanted.packages:
-        _packages(found)
-    if wanted.files:
-        _files(found)
+    first = not wanted.layers
+    for section, told in (
+        (wanted.config, _config),
+        (wanted.packages, _packages),
+        (wanted.files, _files),
+    ):
+        if section:
+            if not first:
+                shown.line()
+            first = False
+            told(found)
 
 
 def _layers(before: Image, after: Image, found: Difference) -> None:
@@ -69,7 +74,6 @@ def _layers(before: Image, after: Image, found: Difference) -> None:
 
 
 def _config(found: Difference) -> None:
-    shown.line()
     shown.line(f"Config: {len(found.config)} differ" if found.config else "Config: the same")
     for one in found.config:
         shown.line(f"  {one.name}")
@@ -81,7 +85,6 @@ def _config(found: Difference) -> None:
 
 def _packages(found: Difference) -> None:
     counts = _counted([_package_change(one) for one in found.packages])
-    shown.line()
     shown.line(f"Packages: {counts}")
     for name in found.unread:
         shown.line(f"  a database of {name} differs, which is not read here")
@@ -95,7 +98,6 @@ def _packages(found: Difference) -> None:
 
 
 def _files(found: Difference) -> None:
-    shown.line()
     shown.line(f"Files: {_counted([change_of(one) for one in found.files])}")
     for one in found.files:
         shown.line(f"  {_SIGNS[change_of(one)]} {one.path}{_details(one)}")

@@ -1,5 +1,6 @@
 """How a command ends: its exit code, and one line that says what is wrong."""
 
+import os
 from typing import Final, NoReturn
 
 from kho.cli import shown
@@ -29,7 +30,15 @@ def fail_by(error: Exception) -> NoReturn:
     found = code(error)
     if found is None:
         raise error
-    fail(" ".join(str(error).split()), found)
+    fail(words(error), found)
+
+
+def words(error: Exception) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{name}{error.strerror}"
+    return " ".join(str(error).split())
 
 
 def code(error: Exception) -> int | None:

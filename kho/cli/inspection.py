@@ -50,7 +50,7 @@ async def inspected(
             one = top if platform is None else await choose(place.store, top, platform)
             yield Inspected(one, (), (), None, None)
             return
-        image = await open_image(place.store, str(top.digest), platform)
+        image = await open_image(place.store, str(top.digest), platform, called=place.called)
         names, digests, index = _known(place, text, top)
         yield Inspected(image.manifest, names, digests, index, image)
 

@@ -96,6 +96,11 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.exceptions.NoSuchCommand:
+            from kho.cli.habits import INSTEAD  # noqa: PLC0415
+
+            if args[0] in INSTEAD:
+                text = f"No such command {args[0]!r}: {INSTEAD[args[0]]}"
+                raise click.UsageError(text, ctx=ctx) from None
             raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:

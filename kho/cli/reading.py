@@ -32,4 +32,4 @@ async def opened(wire: "Wire", text: str, platform: str | None) -> AsyncIterator
 
 async def image_of(place: Place, platform: Platform | None) -> Image:
     """The image of a place that is open."""
-    return await open_image(place.store, await place.wanted(), platform)
+    return await open_image(place.store, await place.wanted(), platform, called=place.called)

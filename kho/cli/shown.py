@@ -109,6 +109,11 @@ def size(count: float) -> str:
     return f"{count:.1f} {_UNITS[-1]}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def short(content: "Descriptor") -> str:
     """The first digits of a digest."""
     return content.digest.hex[:12]

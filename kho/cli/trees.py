@@ -47,7 +47,7 @@ async def show_index(place: Place, *, as_json: bool) -> None:
         found = [_image_fields(platform, image, more) for platform, image, more in images]
         shown.as_json({"digest": str(manifest.digest), "images": found, "referrers": told})
         return
-    shown.line(f"{place.store.name}@{manifest.digest}")
+    shown.line(f"{place.called or place.store.name}@{manifest.digest}")
     _referrer_lines(told, "")
     for at, (platform, image, more) in enumerate(images):
         last = at == len(images) - 1
@@ -91,11 +91,13 @@ def _layer_lines(layer: LayerTree) -> None:
     shown.line()
     gone = f", {layer.removed} removed" if layer.removed else ""
     sizes = f"{shown.size(layer.size)} stored, {shown.size(layer.files_size)} in"
-    shown.line(f"layer {layer.number}  {layer.digest.hex[:12]}  {sizes} {layer.files} files{gone}")
+    files = shown.counted(layer.files, "file")
+    shown.line(f"layer {layer.number}  {layer.digest.hex[:12]}  {sizes} {files}{gone}")
     if layer.command:
         shown.line(f"  {_cut(layer.command)}")
     for one in layer.folders:
-        shown.line(f"  {shown.size(one.size):>10}  {one.path.rstrip('/')}/  ({one.count} files)")
+        count = shown.counted(one.count, "file")
+        shown.line(f"  {shown.size(one.size):>10}  {one.path.rstrip('/')}/  ({count})")
     for one in layer.largest:
         shown.line(f"  {shown.size(one.size):>10}  {one.path}")
 

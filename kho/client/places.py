@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from kho.client.errors import Missing
+from kho.client.errors import Missing, Misused
 from kho.client.local.store import LocalStore, user_store
 from kho.client.stores.copy import choose
 from kho.client.stores.journal import Journal
@@ -38,6 +38,9 @@ _LOCAL: Final = "local:"
 _ARCHIVES: Final = frozenset({"docker-archive", "oci-archive", "docker-daemon"})
 _STDOUT: Final = "-"
 
+# Places of skopeo that kho does not have; a repository of such a name needs its registry's.
+_FOREIGN: Final = frozenset({"dir", "containers-storage", "ostree", "sif", "tarball"})
+
 SCHEMES: Final = _ARCHIVES | {"oci", "local"}
 
 Registries = Callable[[str], Registry]
@@ -50,6 +53,8 @@ class Place:
     store: "Layout | RegistryStore | Archive"
     target: str | None
     tag: str | None
+    # What messages call it, where the store's name does not tell.
+    called: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,6 +70,8 @@ class Place:
 
     async def wanted(self) -> str:
         """What to ask for: what was written, or the one image that is there."""
+        if type(self.store) is Layout:
+            _must_be_folder(self.store.folder)
         return self.target or await self.store.only_name()
 
 
@@ -107,7 +114,7 @@ def open_place(text: str, registries: Registries, journal: Journal | None = None
         return Place(Layout(Path(folder)), name or None, name if colon and name else None)
     if text.startswith(_LOCAL):
         return open_local(text.removeprefix(_LOCAL))
-    found = Reference.parse(text.removeprefix(_DOCKER))
+    found = _reference(text)
     store = RegistryStore(registries(found.host), found.repository, journal)
     return Place(store, found.target, found.tag if found.digest is None else None)
 
@@ -131,17 +138,34 @@ def _archive(text: str) -> "ArchivePlace | None":
     return ArchivePlace.parse(text)
 
 
+def _reference(text: str) -> Reference:
+    """One of a registry; the places of other tools are told from it."""
+    scheme, colon, rest = text.partition(":")
+    if colon and (rest.startswith("//") or scheme in _FOREIGN) and not text.startswith(_DOCKER):
+        known = "host/name:tag, " + ", ".join(f"{one}:" for one in sorted(SCHEMES))
+        raise ReferenceInvalid(f"{text!a:.300}: kho knows no {scheme}: there are {known}")
+    return Reference.parse(text.removeprefix(_DOCKER))
+
+
+def _must_be_folder(folder: Path) -> None:
+    if folder.is_file():
+        raise Misused(f"{folder} is a file, no layout: write oci-archive:{folder}")
+    if not folder.exists():
+        raise Missing(f"oci:{folder}: there is no such folder")
+
+
 def open_local(text: str, folder: Path | None = None) -> Place:
     """A reference in the local store, whether it is there or not."""
     ref = Reference.parse(text)
     store = LocalStore(folder or user_store())
-    return Place(store, store.target(ref), None if ref.digest is not None else str(ref))
+    tag = None if ref.digest is not None else str(ref)
+    return Place(store, store.target(ref), tag, f"{_LOCAL}{text}")
 
 
 def open_near(text: str, folder: Path | None = None) -> Place:
     """An image of the local store by reference, digest or its first digits; raise Missing."""
     store = LocalStore(folder or user_store())
-    return Place(store, str(store.get(text).digest), None)
+    return Place(store, str(store.get(text).digest), None, text)
 
 
 async def open_read(text: str, registries: Registries, platform: Platform | None = None) -> Place:
@@ -155,7 +179,7 @@ async def open_read(text: str, registries: Registries, platform: Platform | None
         return open_place(text, registries)
     store = LocalStore(user_store())
     target = await _near(store, text, platform)
-    return open_place(text, registries) if target is None else Place(store, str(target), None)
+    return open_place(text, registries) if target is None else Place(store, str(target), None, text)
 
 
 async def _near(store: LocalStore, text: str, platform: Platform | None) -> Digest | None:

@@ -172,7 +172,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_listed(
         (("push", "-a", "x"), 3, "no image of docker.io/library/x"),
         (("push", "x"), 3, "no image 'x'"),
         (("tag", "x", "A"), 2, "no reference"),
-        (("inspect", "oci:nowhere:x"), 3, "has no image x"),
+        (("inspect", "oci:nowhere:x"), 3, "no such folder"),
         (("rmi", "x", "y"), 3, "no image 'y'"),
     ],
 )

@@ -37,7 +37,10 @@ async def push(
     transfer: "Transfer",
     as_json: bool,
 ) -> None:
-    """Put files under a name; TYPE is a media type, as app.conf:text/plain. Prints the digest."""
+    """Push files under a name.
+
+    TYPE is a media type, as app.conf:text/plain. Prints the digest.
+    """
     from kho.cli.building import Ending  # noqa: PLC0415
     from kho.cli.changes import pairs  # noqa: PLC0415
     from kho.client.building.artifact import Artifact, File  # noqa: PLC0415
@@ -56,7 +59,7 @@ async def push(
 
 @command.command("pull")
 @click.argument("reference", metavar="REF")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path), default=Path())
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
 @transferring
@@ -64,14 +67,21 @@ async def push(
 async def pull(
     wire: "Wire", reference: str, folder: Path, *, force: bool, transfer: "Transfer", as_json: bool
 ) -> None:
-    """Fetch the files of an artifact into DIR, made if need be; nothing is put elsewhere."""
+    """Pull the files of an artifact.
+
+    They go into DIR, made if need be, else into this folder; nothing is put elsewhere.
+    """
     from kho.client.building.artifact_files import contents, fetch  # noqa: PLC0415
+    from kho.client.errors import Missing  # noqa: PLC0415
     from kho.client.places import open_place  # noqa: PLC0415
 
     told = transfer.told(silent=as_json)
     async with open_place(reference, wire.registry) as place:
         manifest = await place.store.manifest(await place.wanted())
         files = contents(manifest, f"{place.store.name}@{manifest.digest}", told.note)
+        if not files:
+            text = "has no files with names; an image is for `kho unpack`"
+            raise Missing(f"{reference} {text}")
         await fetch(place.store, files, folder, force=force, told=told)
     if as_json:
         shown.as_json([{"file": one.name, "digest": str(one.content.digest)} for one in files])

@@ -49,6 +49,8 @@ async def command(
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     said = pairs("annotation", annotations)
+    if not files and not said:
+        raise Misused("nothing to attach: name files, or say something by --annotation")
     told = transfer.told(silent=as_json)
     place = open_place(reference, wire.registry, Journal(user_folder()))
     if isinstance(place.store, Archive):

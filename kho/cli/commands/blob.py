@@ -44,9 +44,12 @@ async def command(
       kho blob localhost:5000/app --put layer.tar.gz
     """  # noqa: D301
     from kho.cli import blobs  # noqa: PLC0415
+    from kho.client.errors import Misused  # noqa: PLC0415
     from kho.oci.reference import Reference  # noqa: PLC0415
 
     ref = Reference.parse_bare(reference.removeprefix("docker://"))
+    if put is not None and output is not None:
+        raise Misused("--put and --output exclude each other")
     if put is not None:
         sent = await blobs.put_blob(wire, ref, put)
         if as_json:

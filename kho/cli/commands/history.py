@@ -25,13 +25,13 @@ async def command(
 ) -> None:
     """Show the history of an image: the steps that made it, the last first, with their layers."""
     from kho.cli.ages import age  # noqa: PLC0415
-    from kho.client.images.image import open_image  # noqa: PLC0415
+    from kho.cli.reading import image_of  # noqa: PLC0415
     from kho.client.places import open_read  # noqa: PLC0415
     from kho.oci.platform import Platform  # noqa: PLC0415
 
     wanted = None if platform is None else Platform.parse(platform)
     async with await open_read(reference, wire.registry, wanted) as place:
-        steps = _steps(await open_image(place.store, await place.wanted(), wanted))
+        steps = _steps(await image_of(place, wanted))
     if as_json:
         shown.as_json(steps)
         return

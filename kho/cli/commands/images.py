@@ -19,6 +19,7 @@ _NONE = "<none>"
 @click.option("--filter", "filters", metavar="reference=GLOB", help="The same as PATTERN.")
 @click.option("--digests", is_flag=True, help="The digests that registries know, in full.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the digests of the images alone.")
+@click.option("-a", "--all", is_flag=True, hidden=True, expose_value=False)  # docker's habit
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
 @local
 async def command(

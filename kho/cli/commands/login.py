@@ -134,9 +134,21 @@ def _asked(username: str | None, password: str | None, *, password_stdin: bool) 
     elif password is not None:
         shown.line("kho: warning: --password can be seen by others; use --password-stdin", err=True)
     if username is None:
-        username = click.prompt("Username", err=True)
+        username = _prompt("Username")
     if password is None:
-        password = click.prompt("Password", hide_input=True, err=True)
+        password = _prompt("Password", hide=True)
     if not username or not password:
         exits.fail("user name and password must not be empty", exits.USAGE)
     return username, password
+
+
+def _prompt(what: str, *, hide: bool = False) -> str:
+    try:
+        answer: str = click.prompt(what, hide_input=hide, err=True)
+    except click.Abort:
+        shown.line(err=True)
+        if sys.stdin.isatty():
+            exits.fail("interrupted", exits.INTERRUPTED)
+        text = "nobody is there to be asked: --username and --password-stdin, or --ci"
+        exits.fail(text, exits.USAGE)
+    return answer

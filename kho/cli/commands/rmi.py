@@ -16,7 +16,12 @@ _PATIENCE = 2.0
 
 @click.command("rmi")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-f", "--force", is_flag=True, help="By digest, also an image of several names.")
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    help="By digest, also an image of several names. What is not there is no failure.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @local
 async def command(
@@ -26,7 +31,7 @@ async def command(
 
     IMAGE is a name, or the digest or its first six digits or more.
     """
-    from kho.client.errors import ClientError  # noqa: PLC0415
+    from kho.client.errors import ClientError, Missing  # noqa: PLC0415
     from kho.client.local.gc import Collected, collect  # noqa: PLC0415
 
     errors: list[Exception] = []
@@ -35,7 +40,10 @@ async def command(
         try:
             gone = _meant(store, text, force=force)
         except ClientError as error:
-            errors.append(error)
+            if force and isinstance(error, Missing):  # as docker has it
+                shown.line(f"kho: {error}", err=True)
+            else:
+                errors.append(error)
             continue
         store.untag(gone)
         untagged += [one.name or str(one.digest) for one in gone]

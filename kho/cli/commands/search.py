@@ -28,12 +28,15 @@ async def command(wire: "Wire", term: str, limit: int, *, as_json: bool) -> None
       kho search quay.io/prometheus --limit 5
       kho search localhost:5000/app --json
     """  # noqa: D301
+    from kho.client.errors import Misused  # noqa: PLC0415
     from kho.client.images.searching import search  # noqa: PLC0415
     from kho.oci.reference import HUB, parse_host  # noqa: PLC0415
 
     host, slash, words = term.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
         host, words = HUB, term
+    if not words or ":" in words:  # a host alone
+        raise Misused(f"{term!r}: search for what? Write [HOST/]TERM; `kho ls HOST` lists all")
     registry = wire.registry(parse_host(host))
     found = await search(registry, words, limit)
     if not found.by_registry:

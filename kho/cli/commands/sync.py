@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kho.client.syncing.file import Rule
     from kho.client.syncing.report import Report, Step
 
+_WOULD = {"copied": "would copy", "pruned": "would prune"}
+
 
 @click.command("sync")
 @click.argument("source", metavar="FILE|SRC")
@@ -61,7 +63,7 @@ async def command(
 
     def tell(step: "Step") -> None:
         if not as_json and step.action not in (Action.SAME, Action.FAILED):
-            shown.line(_line(step))
+            shown.line(_line(step, dry=dry_run))
 
     sync = Sync(
         wire.registry,
@@ -106,13 +108,14 @@ def _rule(source: str, destination: str, options: dict[str, Any]) -> "Rule":
     )
 
 
-def _line(step: "Step") -> str:
-    """`copied host/a:1 to host/b:1`."""
+def _line(step: "Step", *, dry: bool = False) -> str:
+    """`copied host/a:1 to host/b:1`, or `would copy host/a:1 to host/b:1`."""
+    word = _WOULD.get(step.action.value, step.action.value) if dry else step.action.value
     to = step.target if step.tag is None else f"{step.target}:{step.tag}"
     if step.action.value == "pruned":
-        return f"pruned {to}"
+        return f"{word} {to}"
     reason = f": {' '.join(step.reason.split())}" if step.reason else ""
-    return f"{step.action.value} {step.source} to {to}{reason}"
+    return f"{word} {step.source} to {to}{reason}"
 
 
 def _value(report: "Report") -> dict[str, list[dict[str, str]]]:

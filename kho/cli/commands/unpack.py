@@ -64,7 +64,7 @@ async def command(
     import os  # noqa: PLC0415
     from dataclasses import replace  # noqa: PLC0415
 
-    from kho.client.images.image import open_image  # noqa: PLC0415
+    from kho.cli.reading import image_of  # noqa: PLC0415
     from kho.client.places import open_read  # noqa: PLC0415
     from kho.client.unpacking.unpack import Choices, unpack  # noqa: PLC0415
     from kho.layers.limits import DEFAULT  # noqa: PLC0415
@@ -80,7 +80,7 @@ async def command(
     wanted = None if platform is None else Platform.parse(platform)
     told = transfer.told(silent=as_json)
     async with await open_read(ref, wire.registry, wanted) as place:
-        image = await open_image(place.store, await place.wanted(), wanted)
+        image = await image_of(place, wanted)
         found = await unpack(image, folder, choices, told=told, parallel=transfer.jobs)
     if as_json:
         shown.as_json(_fields(found))

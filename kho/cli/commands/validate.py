@@ -52,6 +52,9 @@ async def command(
             shown.line(problem)
         read = "looked for" if fast else f"read ({shown.size(found.size)})"
         state = "good" if found.good else f"{len(found.problems)} wrong"
-        shown.line(f"{state}: {found.manifests} manifests, {found.blobs} blobs {read}")
+        counts = (
+            f"{shown.counted(found.manifests, 'manifest')}, {shown.counted(found.blobs, 'blob')}"
+        )
+        shown.line(f"{state}: {counts} {read}")
     if not found.good:
         raise SystemExit(exits.WRONG_CONTENT)

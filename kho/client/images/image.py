@@ -82,20 +82,29 @@ class Image:
     config_content: Descriptor
     config: ImageConfig
     layers: tuple[Descriptor, ...]
+    # As the user wrote it, where the source's name does not tell: one of the local store.
+    called: str | None = None
 
     @property
     def name(self) -> str:
         """For messages."""
-        return f"{self.source.name}@{self.manifest.digest}"
+        return _name(self.called or self.source.name, self.manifest)
 
 
-async def open_image(source: Source, target: str, platform: Platform | None = None) -> Image:
+def _name(called: str, manifest: Manifest) -> str:
+    return called if "@" in called else f"{called}@{manifest.digest}"
+
+
+async def open_image(
+    source: Source, target: str, platform: Platform | None = None, *, called: str | None = None
+) -> Image:
     """Read manifest and config; of an index the image for `platform`, else for this machine.
 
-    Raises Misused for what is no image, Damaged, Missing, or a RemoteError.
+    `called` is its name in messages. Raises Misused for what is no image, Damaged, Missing, or a
+    RemoteError.
     """
     manifest = await choose(source, await source.manifest(target), platform or Platform.local())
-    name = f"{source.name}@{manifest.digest}"
+    name = _name(called or source.name, manifest)
     try:
         parsed = parse_manifest(manifest.content, manifest.media_type)
     except RegistryError as error:
@@ -108,7 +117,7 @@ async def open_image(source: Source, target: str, platform: Platform | None = No
     if len(found.diff_ids) != len(layers):
         text = f"has {len(layers)} layers and {len(found.diff_ids)} diff ids"
         raise Damaged(f"{name} {text}")
-    return Image(source, manifest, config, found, tuple(layers))
+    return Image(source, manifest, config, found, tuple(layers), called)
 
 
 async def read_blob(source: Source, content: Descriptor, limit: int = CONFIG_BYTES) -> bytes:
