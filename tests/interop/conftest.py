@@ -18,7 +18,7 @@ from .kho_client import Kho
 from .processes import unmount_below
 from .servers import KIND, Server, serving
 from .signing_in import CLIENTS, Client, Containerd, Docker
-from .small_images import SmallImage, small_image
+from .small_images import SmallImage, TwoPlatforms, small_image, two_platforms
 
 PRIVATE = "private/image"
 NewClient = Callable[[str, Guarded], Client]
@@ -59,7 +59,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.rmtree(server.data)
 
 
-@pytest.fixture(params=["khod", "distribution"])
+@pytest.fixture(scope="module", params=["khod", "distribution"])
 def either(request: pytest.FixtureRequest) -> Server:
     """One registry after the other."""
     name = "registry" if request.param == "khod" else "distribution"
@@ -123,6 +123,12 @@ def private_image() -> str:
 def image(tmp_path_factory: pytest.TempPathFactory) -> SmallImage:
     """A small image."""
     return small_image(tmp_path_factory.mktemp("small") / "image")
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> TwoPlatforms:
+    """A small image for two platforms."""
+    return two_platforms(tmp_path_factory.mktemp("both"))
 
 
 @pytest.fixture(scope="session")

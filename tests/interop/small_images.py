@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 _MIB = 1024 * 1024
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 NAME = "kho.invalid/small:1"
 
@@ -40,13 +42,13 @@ class SmallImage:
         return self.folder / "oci.tar"
 
 
-def small_image(folder: Path, size: int = _MIB) -> SmallImage:
+def small_image(folder: Path, size: int = _MIB, architecture: str = "amd64") -> SmallImage:
     """Make one whose layer has about `size` bytes."""
     layout = folder / "layout"
     (layout / "blobs/sha256").mkdir(parents=True)
     layer = _layer(size)
     config = {
-        "architecture": "amd64",
+        "architecture": architecture,
         "os": "linux",
         "config": {"Cmd": ["/nothing"]},
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
@@ -60,14 +62,45 @@ def small_image(folder: Path, size: int = _MIB) -> SmallImage:
     }
     entry = _stored(layout, _MANIFEST, json.dumps(manifest).encode())
     tagged = {**entry, "annotations": {"org.opencontainers.image.ref.name": "small"}}
-    index = {"schemaVersion": 2, "manifests": [tagged]}
-    (layout / "index.json").write_text(json.dumps(index))
-    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    _listed(layout, tagged)
     image = SmallImage(folder, entry["digest"])
     with tarfile.open(image.oci_archive, "w") as archive:
         archive.add(layout, arcname=".")
     _save_for_docker(image.docker_archive, json.dumps(config).encode(), layer)
     return image
+
+
+@dataclass(frozen=True, slots=True)
+class TwoPlatforms:
+    """A layout whose only name is `both`: an index; its digest and those of the images in it."""
+
+    layout: Path
+    index: str
+    amd64: str
+    arm64: str
+
+
+def two_platforms(folder: Path) -> TwoPlatforms:
+    """Two small images that are one for other platforms."""
+    layout, digests, entries = folder / "both", {}, []
+    for name in ("amd64", "arm64"):
+        image = small_image(folder / name, 5000, name)
+        shutil.copytree(image.layout, layout, dirs_exist_ok=True)
+        (entry,) = json.loads((image.layout / "index.json").read_bytes())["manifests"]
+        digests[name] = image.digest
+        del entry["annotations"]
+        entries.append({**entry, "platform": {"os": "linux", "architecture": name}})
+    value = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries}
+    index = _stored(layout, _INDEX, json.dumps(value).encode())
+    named = {**index, "annotations": {"org.opencontainers.image.ref.name": "both"}}
+    _listed(layout, named)
+    return TwoPlatforms(layout, index["digest"], **digests)
+
+
+def _listed(layout: Path, entry: dict[str, Any]) -> None:
+    value = {"schemaVersion": 2, "manifests": [entry]}
+    (layout / "index.json").write_text(json.dumps(value))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
 def _layer(size: int) -> bytes:

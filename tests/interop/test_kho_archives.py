@@ -14,7 +14,7 @@ from .engines import containerd_engine, docker_engine
 from .kho_client import Kho
 from .processes import run
 from .servers import Server
-from .small_images import NAME, SmallImage
+from .small_images import NAME, SmallImage, TwoPlatforms
 from .wire import digest_of, manifest
 
 _OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -201,19 +201,23 @@ def test_crane_pushes_it(for_docker: Path, either: Server, image: SmallImage) ->
 
 
 def test_several_images_of_two_platforms(
-    kho: Kho, docker: Command, podman: Command, tmp_path: Path, request: pytest.FixtureRequest
+    kho: Kho,
+    docker: Command,
+    podman: Command,
+    both: TwoPlatforms,
+    image: SmallImage,
+    tmp_path: Path,
 ) -> None:
-    debian = request.getfixturevalue("debian")
     path = tmp_path / "two.tar"
-    kho.run("save", "-o", path, f"oci:{debian.multi_layout}", f"oci:{debian.layout}")
+    kho.run("save", "-o", path, f"oci:{both.layout}:both", f"oci:{image.layout}:small")
     printed = run(*docker, "load", "--input", path)
     assert [line for line in printed.splitlines() if line.startswith("Loaded")] == [
-        "Loaded image: multi:latest",
-        "Loaded image: debian:latest",
+        "Loaded image: both:latest",
+        "Loaded image: small:latest",
     ]
-    assert "debian:latest" in run(*podman, "load", "--input", path)
+    assert "small:latest" in run(*podman, "load", "--input", path)
     kho.run("load", "-i", path)
-    assert kho.run("copy", "local:multi", f"oci:{tmp_path}/out:1").strip() == debian.index_digest
+    assert kho.run("copy", "local:both", f"oci:{tmp_path}/out:1").strip() == both.index
 
 
 def engine_of(docker: Command) -> str:

@@ -24,9 +24,9 @@ def crane() -> Path:
     return program("crane")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def image(either: Server, crane: Path, debian: DebianImage) -> str:
-    """The Debian image; pushed once, as later it is there already."""
+    """The Debian image."""
     reference = f"{either.host}/reading/debian:1"
     run(crane, "push", debian.folder / "debian", reference)
     return reference
@@ -118,8 +118,9 @@ def test_blobs_go_both_ways(kho: Kho, image: str, either: Server) -> None:
 def test_a_manifest_is_put_under_another_name(kho: Kho, image: str, crane: Path) -> None:
     file = kho.home / "manifest.json"
     file.write_bytes(kho.raw("manifest", image))
-    digest = kho.run("manifest", image.replace(":1", ":put"), "--put", file).strip()
-    assert run(crane, "digest", image.replace(":1", ":put")).strip() == digest
+    put = f"{image.removesuffix(':1')}:put"
+    digest = kho.run("manifest", put, "--put", file).strip()
+    assert run(crane, "digest", put).strip() == digest
     file.write_text("{}")
     assert "manifest" in kho.refused("manifest", image, "--put", file)
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +17,7 @@ from .images import DebianImage
 from .kho_client import KHO, Kho
 from .processes import run
 from .servers import Server
-from .small_images import SmallImage, small_image
+from .small_images import SmallImage, TwoPlatforms
 
 PLAIN = ("--src-tls-verify=false", "--dest-tls-verify=false")
 
@@ -43,46 +42,6 @@ def pushed(kho: Kho, either: Server, image: SmallImage, request: pytest.FixtureR
         f"{repository}:1@{image.digest}"
     )
     return repository
-
-
-@pytest.fixture
-def both(tmp_path: Path, image: SmallImage) -> tuple[Path, dict[str, str]]:
-    """A layout with an index of two platforms, named `both`; the digests."""
-    layout = tmp_path / "both"
-    shutil.copytree(image.layout, layout)
-    arm = small_image(tmp_path / "arm", 5000)
-    manifest = json.loads((arm.layout / "blobs" / arm.digest.replace(":", "/")).read_text())
-    config_path = arm.layout / "blobs" / manifest["config"]["digest"].replace(":", "/")
-    config = json.dumps({**json.loads(config_path.read_text()), "architecture": "arm64"}).encode()
-    shutil.copytree(arm.layout / "blobs", layout / "blobs", dirs_exist_ok=True)
-
-    def put(content: bytes) -> dict[str, object]:
-        digest = Digest.of(content)
-        (layout / "blobs/sha256" / digest.hex).write_bytes(content)
-        return {"digest": str(digest), "size": len(content)}
-
-    manifest["config"] |= put(config)
-    kind = "application/vnd.oci.image.manifest.v1+json"
-    entries = [
-        {
-            "mediaType": kind,
-            **put((image.layout / "blobs" / image.digest.replace(":", "/")).read_bytes()),
-            "platform": {"os": "linux", "architecture": "amd64"},
-        },
-        {
-            "mediaType": kind,
-            **put(json.dumps(manifest).encode()),
-            "platform": {"os": "linux", "architecture": "arm64"},
-        },
-    ]
-    kind = "application/vnd.oci.image.index.v1+json"
-    index = put(json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}).encode())
-    named = {"annotations": {"org.opencontainers.image.ref.name": "both"}, "mediaType": kind}
-    (layout / "index.json").write_text(
-        json.dumps({"schemaVersion": 2, "manifests": [{**index, **named}]})
-    )
-    told = {"index": index, "amd64": entries[0], "arm64": entries[1]}
-    return layout, {key: str(value["digest"]) for key, value in told.items()}
 
 
 def test_pull_push_and_all_that_is_told_of_an_image(
@@ -139,34 +98,31 @@ def test_rmi_and_prune(kho: Kho, pushed: str, image: SmallImage) -> None:
     assert "no image" in kho.refused("push", name)
 
 
-def test_platforms(
-    kho: Kho, either: Server, both: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
-    layout, digests = both
+def test_platforms(kho: Kho, either: Server, both: TwoPlatforms, tmp_path: Path) -> None:
     name = f"{either.host}/store/both:1"
-    skopeo(f"oci:{layout}:both", f"docker://{name}")
-    assert kho.run("pull", "--platform", "linux/arm64", name) == f"{name}@{digests['index']}\n"
+    skopeo(f"oci:{both.layout}:both", f"docker://{name}")
+    assert kho.run("pull", "--platform", "linux/arm64", name) == f"{name}@{both.index}\n"
     (one,) = kho.json("images")
     assert (one["digest"], one["image"], one["platforms"]) == (
-        digests["index"],
-        digests["arm64"],
+        both.index,
+        both.arm64,
         ["linux/arm64"],
     )
     (told,) = kho.json("inspect", name)
-    assert (told["Index"], told["Architecture"]) == (digests["index"], "arm64")
-    assert told["RepoDigests"] == [f"{either.host}/store/both@{digests['index']}"]
+    assert (told["Index"], told["Architecture"]) == (both.index, "arm64")
+    assert told["RepoDigests"] == [f"{either.host}/store/both@{both.index}"]
     (other,) = kho.json("inspect", "--platform", "amd64", name)  # of the registry
-    assert (other["Digest"], other["Index"]) == (digests["amd64"], digests["index"])
+    assert (other["Digest"], other["Index"]) == (both.amd64, both.index)
     kho.run("push", name, f"{either.host}/store/both:arm")
-    assert crane("digest", f"{either.host}/store/both:arm").strip() == digests["arm64"]
+    assert crane("digest", f"{either.host}/store/both:arm").strip() == both.arm64
     assert "there are: linux/amd64, linux/arm64" in kho.refused("pull", "--platform", "s390x", name)
     kho.run("pull", "--all-platforms", name)
     (one,) = kho.json("images")
-    assert (one["image"], one["platforms"]) == (digests["index"], ["linux/amd64", "linux/arm64"])
+    assert (one["image"], one["platforms"]) == (both.index, ["linux/amd64", "linux/arm64"])
     kho.run("push", name, f"{either.host}/store/copy:1")
     skopeo(f"docker://{either.host}/store/copy:1", f"oci:{tmp_path}/back:both")
     (entry,) = json.loads((tmp_path / "back/index.json").read_text())["manifests"]
-    assert entry["digest"] == digests["index"]
+    assert entry["digest"] == both.index
 
 
 def test_images_of_others_are_pulled_and_pushed_images_are_read_by_them(
