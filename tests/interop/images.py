@@ -1,11 +1,9 @@
 """The real image, which bench/debian.py makes."""
 
-import fcntl
-
 from bench import debian
 from bench.debian import MARKER, MARKER_TEXT, DebianImage
 
-from .clients import ROOT, program
+from .clients import program
 
 __all__ = ["MARKER", "MARKER_TEXT", "DebianImage", "debian_image"]
 
@@ -14,8 +12,4 @@ def debian_image() -> DebianImage:
     """Build the image, or find it as an earlier run left it."""
     for name in debian.NEEDS:
         program(name)
-    cache = ROOT / ".cache"
-    cache.mkdir(exist_ok=True)
-    with (cache / "debian.lock").open("w") as lock:  # several workers may want it at once
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return debian.debian_image()
+    return debian.debian_image()
