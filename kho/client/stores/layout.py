@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -190,6 +190,9 @@ class Layout:
 
     async def keep(self, manifest: Manifest) -> None:
         """Store its bytes; nothing lists it yet."""
+        with suppress(ContentMissing, ContentMismatch, LayoutBroken):
+            if self.read(manifest.digest, manifest.media_type).content == manifest.content:
+                return
         self.prepare(manifest.digest.algorithm)
         with writing(self.folder):
             path = self.path(manifest.digest)
