@@ -80,9 +80,9 @@ def debian() -> DebianImage:
 
 
 @pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
     """A client's own folder: state, sockets, pulled images. Nothing stays mounted in it."""
-    folder = tmp_path_factory.mktemp("client")
+    folder = Path(tempfile.mkdtemp(prefix="kho-"))  # podman takes no path of 50 characters
     yield folder
     unmount_below(folder)
     shutil.rmtree(folder)
