@@ -3,19 +3,26 @@
 What breaks is an OSError: TimeoutError, ssl.SSLCertVerificationError, else ConnectionError.
 """
 
+import asyncio
+import socket
 import ssl
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter
+from aiohttp.http_writer import StreamWriter
 from yarl import URL
 
 from kho import __version__
+from kho.remote.file_body import FileBody
 
 CONNECT_SECONDS: Final = 10.0
 _BUFFER: Final = 256 * 1024
+# What the kernel may hold that is not on the line yet: whoever is killed loses it.
+_UNSENT: Final = 256 * 1024
 
 Body = bytes | AsyncIterator[bytes]
 
@@ -52,6 +59,49 @@ class Response:
             self._response.close()
 
 
+class _FilePayload(aiohttp.Payload):
+    """A part of a file: by the kernel alone, where no TLS lies between."""
+
+    _value: FileBody
+
+    def __init__(self, body: FileBody) -> None:
+        super().__init__(body, content_type="application/octet-stream")
+        self._size = body.left
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """It is sent, never read as text."""
+        raise TypeError(f"no text: {encoding}, {errors}")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """All of it, in order: what the socket does not take at once goes by way of its buffer."""
+        assert isinstance(writer, StreamWriter)
+        transport = writer.transport
+        secure = transport is None or transport.get_extra_info("sslcontext") is not None
+        if transport is None or secure or sys.platform != "linux":
+            async for piece in self._value:
+                await writer.write(piece)
+            return
+        writer.send_headers()
+        transport.set_write_buffer_limits(0)  # so that `drain` leaves nothing in it
+        try:
+            await self._send(writer, transport)
+        finally:
+            transport.set_write_buffer_limits()
+
+    async def _send(self, writer: StreamWriter, transport: asyncio.WriteTransport) -> None:
+        await writer.drain()
+        line = transport.get_extra_info("socket")
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+        while self._value.left:
+            if transport.is_closing():
+                raise ConnectionResetError("the connection was closed")
+            if not transport.get_write_buffer_size() and self._value.send(line.fileno()):
+                await asyncio.sleep(0)  # an answer may come in mid-upload
+            else:
+                await writer.write(await anext(self._value))
+                await writer.drain()
+
+
 class Connections:
     """To all hosts, on one event loop; `silence` is how many seconds nothing may come."""
 
@@ -83,7 +133,7 @@ class Connections:
                 method,
                 URL(url, encoded=True),
                 headers=headers,
-                data=body,
+                data=_FilePayload(body) if isinstance(body, FileBody) else body,
                 allow_redirects=False,
                 ssl=tls or True,
                 proxy=proxy,

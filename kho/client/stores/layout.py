@@ -26,7 +26,7 @@ from kho.client.stores.layout_files import (
     regular_size,
     writing,
 )
-from kho.client.stores.steady import steady, verify
+from kho.client.stores.steady import check_size, steady, verify
 from kho.client.stores.store import ContentMissing, Source
 from kho.client.whole_file import write_whole
 from kho.oci import media_types
@@ -95,6 +95,19 @@ class Layout:
             raise ContentMissing(f"{self.name} has no {content.digest}") from error
         try:
             yield Stream(start, os.fstat(fd).st_size, _pieces(fd, start))
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def opened(self, content: Descriptor) -> Iterator[int]:
+        """A descriptor of its file; raise ContentMissing, LayoutBroken, ContentMismatch."""
+        try:
+            fd = open_regular(self.path(content.digest))
+        except FileNotFoundError as error:
+            raise ContentMissing(f"{self.name} has no {content.digest}") from error
+        try:
+            check_size(self, content, os.fstat(fd).st_size)
+            yield fd
         finally:
             os.close(fd)
 

@@ -60,6 +60,13 @@ async def steady(
         yield held
 
 
+def check_size(source: Source, content: Descriptor, size: int) -> None:
+    """The source has as much as its manifest tells; raise ContentMismatch."""
+    if size != content.size:
+        text = f"has {size} bytes, not the {content.size} that its manifest tells"
+        raise ContentMismatch(_wrong(source, content, text))
+
+
 def verify(source: Source, content: Descriptor, hasher: Hasher) -> None:
     """All bytes were those of the digest; raise ContentMismatch."""
     found = hasher.digest()
@@ -100,9 +107,8 @@ async def _pieces(
 ) -> AsyncGenerator[bytes, None]:
     """From `position` on; what a source without ranges sends before that is dropped."""
     async with source.blob(content, position) as stream:
-        if stream.size is not None and stream.size != content.size:
-            text = f"has {stream.size} bytes, not the {content.size} that its manifest tells"
-            raise ContentMismatch(_wrong(source, content, text))
+        if stream.size is not None:
+            check_size(source, content, stream.size)
         skip = position - stream.start
         async for piece in stream.pieces:
             parts: Iterable[bytes] = (piece,) if rate is None else rate.parts(piece)
