@@ -1,5 +1,6 @@
-"""What all tests share: how Hypothesis searches, a PostgreSQL server, marks."""
+"""What all tests share: how Hypothesis searches, a PostgreSQL server, marks, signals."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -22,7 +23,12 @@ settings.load_profile("kho")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks."""
+    """Declare the marks; and let children be interrupted.
+
+    A shell that starts a run in the background has it ignore SIGINT, and all its children with it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "settings(**by_key): settings of the registry under test")
 
 
