@@ -1,6 +1,7 @@
 """The door: `python -m bench.clients` measures the clients, shows a table, publishes it."""
 
 import argparse
+import compileall
 import json
 import shutil
 import subprocess
@@ -55,6 +56,8 @@ def main() -> int:
         server = stack.enter_context(Server(peer, program, scratch / "khod", WORKERS))
         stock = Stock(scratch, settings)
         place = Place(server, scratch, programs, stock)
+        # As an installed program is; the first run would do it otherwise.
+        compileall.compile_dir(ROOT / "kho", quiet=2)
         for case in chosen:
             if missing := lacking(case.needs):
                 notes.append(f"{case.title}: left out, it needs {' and '.join(missing)}")

@@ -26,7 +26,7 @@ TOOLS: tuple[Tool, ...] = (
             START: ("--version",),
             PULL: ("copy", "--quiet", "{registry}", "oci:{target}:1"),
             PUSH: ("copy", "--quiet", "oci:{layout}:{tag}", "{registry}"),
-            UNPACK: ("unpack", "oci:{layout}:{tag}", "{target}"),
+            UNPACK: ("unpack", "--quiet", "oci:{layout}:{tag}", "{target}"),
         },
     ),
     Tool(
