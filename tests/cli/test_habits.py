@@ -1,5 +1,9 @@
 """What users of other tools type by habit, and what else one tries on the first day."""
 
+import os
+import pty
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from kho.cli.habits import INSTEAD
 from kho.cli.main import COMMANDS, main
+from tests.interop.kho_client import KHO
 
 
 @pytest.fixture
@@ -77,3 +82,25 @@ def test_a_file_that_cannot_be_written_is_named_without_numbers(kho: Path) -> No
     assert told.exit_code != 0
     assert "Errno" not in told.stderr
     assert str(kho / "store") in told.stderr
+
+
+@pytest.mark.usefixtures("kho")
+def test_one_interrupt_ends_a_prompt() -> None:
+    ours, theirs = pty.openpty()
+    command = subprocess.Popen(
+        [KHO, "login", "localhost:1"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    while b"Username" not in seen:
+        seen += os.read(ours, 1000)
+    time.sleep(0.1)
+    os.kill(command.pid, 2)
+    try:
+        assert command.wait(10) == 130
+    finally:
+        command.kill()
+        os.close(ours)

@@ -143,6 +143,10 @@ def _asked(username: str | None, password: str | None, *, password_stdin: bool) 
 
 
 def _prompt(what: str, *, hide: bool = False) -> str:
+    import signal  # noqa: PLC0415
+
+    # asyncio's handler only notes the first Ctrl-C, and the prompt would wait on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         answer: str = click.prompt(what, hide_input=hide, err=True)
     except click.Abort:
@@ -151,4 +155,6 @@ def _prompt(what: str, *, hide: bool = False) -> str:
             exits.fail("interrupted", exits.INTERRUPTED)
         text = "nobody is there to be asked: --username and --password-stdin, or --ci"
         exits.fail(text, exits.USAGE)
+    finally:
+        signal.signal(signal.SIGINT, before)
     return answer

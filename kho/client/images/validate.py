@@ -136,7 +136,9 @@ class Check:
             await self._blob(config, None, tar=False)
         async with asyncio.TaskGroup() as group:
             for layer, diff_id in zip(layers, diff_ids, strict=True):
-                group.create_task(self._blob(layer, diff_id, tar=diff_id is not None))
+                # Attestations of BuildKit have an image's config, and statements for layers.
+                tar = diff_id is not None and ".tar" in layer.media_type
+                group.create_task(self._blob(layer, diff_id, tar=tar))
 
     async def _config(
         self, manifest: Manifest, config: Descriptor, layers: list[Descriptor]
