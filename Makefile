@@ -32,7 +32,7 @@ test: .venv/development ## the default tests: no root, loopback only
 .PHONY: interop
 interop: .venv/development ## real clients and the conformance suites (root; Debian packages and Go)
 	.ci/install interop
-	KHO_INTEROP_REQUIRE=all $(BIN)/pytest tests/interop --timeout=900 $(ARGS)
+	KHO_INTEROP_REQUIRE=all $(BIN)/pytest tests/interop --timeout=900 --numprocesses=2 --dist=loadfile $(ARGS)
 
 .PHONY: faults
 faults: .venv/development ## the fault tests for as long as they take: kills, cuts, full disks (root; hours)
