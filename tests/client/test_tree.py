@@ -124,3 +124,13 @@ async def test_an_artifact_has_blobs_and_no_tars(source: Counting) -> None:
     await source.take_manifest(manifest({"config": config, "layers": layers}), "it")
     found = await checked(source)
     assert (found.good, found.blobs) == (True, 2)
+
+
+async def test_attestations_of_buildkit_are_no_broken_layers(source: Counting) -> None:
+    statement = blob(source, b'{"_type": "statement"}', "application/vnd.in-toto+json")
+    rootfs = {"type": "layers", "diff_ids": [statement["digest"]]}
+    config = {"architecture": "unknown", "os": "unknown", "rootfs": rootfs}
+    described = blob(source, json.dumps(config).encode(), CONFIG)
+    made = manifest({"config": described, "layers": [statement]})
+    await source.take_manifest(made, "it")
+    assert (await checked(source)).problems == []
