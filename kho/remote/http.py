@@ -4,6 +4,7 @@ What breaks is an OSError: TimeoutError, ssl.SSLCertVerificationError, else Conn
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import sys
@@ -175,5 +176,16 @@ def _broken() -> Iterator[None]:
         if isinstance(found, ssl.SSLCertVerificationError):
             raise found from error
         raise ssl.SSLCertVerificationError(str(found)) from error
+    except aiohttp.ClientConnectorError as error:
+        raise ConnectionError(_why(error.os_error)) from error
     except (aiohttp.ClientError, ValueError) as error:
         raise ConnectionError(str(error) or type(error).__name__) from error
+
+
+def _why(error: OSError) -> str:
+    """The system's own words, without addresses and objects."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

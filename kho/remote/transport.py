@@ -253,10 +253,11 @@ class Transport:
         except ssl.SSLCertVerificationError as error:
             raise UntrustedServer(
                 f"{request.step}: the certificate of {url.netloc} does not hold:"
-                f" {printable(str(error))}"
+                f" {printable(error.verify_message or str(error))}"
             ) from error
         except OSError as error:
-            raise Unreachable(f"{request.step}: {url.netloc}: {_told(error)}") from error
+            where = "" if url.netloc in request.step else f"{url.netloc}: "
+            raise Unreachable(f"{request.step}: {where}{_told(error)}") from error
         log.debug("%s %s://%s%s %s", request.method, *url[:3], response.status)
         try:
             yield response

@@ -120,7 +120,7 @@ def test_ping(kho: Kho, server: Server) -> None:
     [
         (("digest", "A b"), 2, "is no reference"),
         (("ping", "not/a/host"), 2, "is no registry"),
-        (("ping", "127.0.0.1:1"), 5, "Cannot connect"),
+        (("ping", "127.0.0.1:1"), 5, "ping 127.0.0.1:1: Connection refused"),
         (("copy", "oci:nowhere", "oci:elsewhere"), 3, "no such folder"),
         (("copy", "oci:", "oci:elsewhere"), 2, "names no folder"),
         (("copy", "oci:a", "oci:b", "--platform", "x y"), 2, "is no platform"),
