@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kho.server import telemetry
 from kho.server.database.open import migrate
 from kho.server.database.schema import metadata
 from tests.flows.registry import Registry
@@ -58,6 +59,7 @@ async def registry(
     folder = tmp_path / "data"
     folder.mkdir()
     registry = Registry(folder, database_url, settings)
+    telemetry.configure("info", "json", access=True)  # whatever a test before has left
     await registry.start()
     yield registry
     await registry.stop()
