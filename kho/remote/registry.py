@@ -28,7 +28,6 @@ from kho.remote.transport import Answer, Request, Transport, same_origin
 PULL: Final = frozenset({"pull"})
 PUSH: Final = frozenset({"pull", "push"})
 DELETE: Final = frozenset({"delete"})
-PING_BYTES: Final = 64 * 1024
 _OK, _UNAUTHORIZED, _NOT_FOUND = 200, 401, 404
 
 log = logging.getLogger("kho.remote")
