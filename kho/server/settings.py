@@ -154,6 +154,25 @@ class MetricSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """The web page, search, the JSON API, and what they know."""
+
+    enabled: bool = setting(
+        switch_kind(),
+        default=True,
+        text="Serve the web page, `/v1/search` and `/api/v1`; without, a plain registry is left.",
+    )
+    files: bool = setting(
+        switch_kind(),
+        default=True,
+        text="List the files inside layers after a push, in a process of its own.",
+    )
+    statistics_days: int = setting(
+        whole_kind(1, 3650), 400, "How many days of pull and push counts are kept."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole tree. `sources` names where each value came from, by key.
 
@@ -204,6 +223,7 @@ class Config:
     audit: AuditSettings = field(default_factory=AuditSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricSettings = field(default_factory=MetricSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
     sources: dict[str, str] = field(default_factory=dict, compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
@@ -237,6 +257,7 @@ SECTIONS: dict[str, type] = {
     "audit": AuditSettings,
     "log": LogSettings,
     "metrics": MetricSettings,
+    "index": IndexSettings,
 }
 
 
