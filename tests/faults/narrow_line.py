@@ -1,12 +1,22 @@
-"""A slow line between client and server that counts what passes, and calls when enough has."""
+"""A slow line between client and server that counts what passes, and calls when enough has.
+
+client ─► its kernel ─► line: counts ─► khod        `passed["up"]`
+client ◄─ its kernel ◄─ line: counts ◄─ khod        `passed["down"]`, of which the client's
+          `unread`                                  kernel has `unread` bytes in its hands
+"""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, Self
 
 PIECE: Final = 16 * 1024
+# A line is no store: what it has taken is soon through, also after the client's end.
+_BUFFER: Final = 2 * PIECE
+_SOCKETS: Final = Path("/proc/net/tcp")
 
 
 class NarrowLine:
@@ -28,7 +38,10 @@ class NarrowLine:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=PIECE)
-        self.port = self._server.sockets[0].getsockname()[1]
+        listening = self._server.sockets[0]
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)  # whoever comes has it
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        self.port = listening.getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -43,9 +56,25 @@ class NarrowLine:
         """Call once, when so many more bytes have passed up or down."""
         self._mark = way, self.passed[way] + count, act
 
+    @property
+    def unread(self) -> int:
+        """Bytes that passed down, and that no client has read from its kernel so far."""
+        rows = (row.split() for row in _SOCKETS.read_text().splitlines()[1:])
+        # The peer's address, then what waits to be sent and to be read: all hexadecimal.
+        return sum(
+            int(waiting.partition(":")[2], 16)
+            for _, _, peer, _, waiting, *_ in rows
+            if int(peer.partition(":")[2], 16) == self.port
+        )
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upper, up = await asyncio.open_connection("127.0.0.1", self._target, limit=PIECE)
-        self._writers |= {writer, up}
+        line = up.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        for one in (writer, up):
+            one.transport.set_write_buffer_limits(0)  # what has passed is with the kernel
+            self._writers.add(one)
         both = [
             asyncio.create_task(self._pump(reader, up, "up")),
             asyncio.create_task(self._pump(upper, writer, "down")),

@@ -10,7 +10,7 @@ from tests.faults.client_kills import MIB
 from tests.faults.scale import LONG, report, rounds, seed
 from tests.interop.servers import Server, serving
 
-# On its way when the kill came: in the kernel, in the client's hands, in front of the disk.
+# On its way when the kill came: in the client's hands, in front of the disk.
 IN_FLIGHT = 1 * MIB
 
 
@@ -36,6 +36,7 @@ async def test_F18_kills_of_the_client(server: Server, tmp_path: Path, way: str)
         images=figures.images,
         size=figures.size,
         passed=figures.passed,
+        unread=figures.unread,
         each_kill=figures.each_kill,
         most_each_kill=max(figures.excess),
     )

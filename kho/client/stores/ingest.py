@@ -23,9 +23,10 @@ from kho.oci.manifest import Descriptor
 WAIT_SECONDS: Final = 0.2
 _PIECE: Final = 1024 * 1024
 # Handed to the thread at once: less costs more in hand-overs than it brings. From a slow line what
-# has come in this time, for a run that is killed loses what it has not written.
+# has come in this time: a run that is killed loses what it has not written, and has to fetch for
+# about as long again.
 _PART: Final = 1024 * 1024
-_PART_SECONDS: Final = 0.1
+_PART_SECONDS: Final = 0.02
 
 
 class Ingest:
