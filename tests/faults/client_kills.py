@@ -4,7 +4,8 @@
 
 Each image is new to the target. What has passed the line in the end is the image and, for each
 kill, what was on its way; the next run goes on from there. What kho had not yet read from its
-kernel when it was killed, it could not keep: on a busy machine that is megabytes, and not counted.
+kernel when it was killed, it could not keep: that is not counted, for it grows with the machine's
+load.
 """
 
 import asyncio
