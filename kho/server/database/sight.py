@@ -32,8 +32,8 @@ class _Visible(FunctionElement[bool]):
         return self
 
 
-# A condition of which no alternative holds hides the repository. CASE, since SQLite, when it wants a
-# value, works out both sides of OR.
+# A condition of which no alternative holds hides the repository. CASE, since SQLite works out both
+# sides of an OR that it wants the value of.
 _SQLITE: Final = (
     "(NOT EXISTS (SELECT 1 FROM json_each({0}) AS seen WHERE NOT EXISTS ("
     "SELECT 1 FROM json_each(seen.value) AS way WHERE CASE"

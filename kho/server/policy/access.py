@@ -21,6 +21,8 @@ class Action(StrEnum):
     SIGN_IN = "sign-in"  # pages and endpoints where people and machines say who they are
     PING = "ping"
     CATALOG = "catalog"
+    BROWSE = "browse"  # the index, which shows to each what it may pull
+    ACCOUNT = "account"  # one's own: password, tokens, sessions
     PULL = "pull"
     PUSH = "push"
     CREATE = "create"  # a repository, by its first push
@@ -132,6 +134,10 @@ def allowed(principal: Principal, action: Action, repository: str | None) -> boo
         return True
     if action in (Action.PING, Action.CATALOG):
         return principal.shown and (principal.catalog or action is Action.PING)
+    if action is Action.BROWSE:
+        return True
+    if action is Action.ACCOUNT:  # a token that can do little must not make one that can do more
+        return principal.name.startswith("user:") and not principal.ceilings
     name = repository or ""
     return (
         within_ceilings(principal.ceilings, action, name)

@@ -1,7 +1,7 @@
 """Routes, authorisation, errors and middleware: one ASGI application.
 
-request ─► Observation ─► match ─► auth.require ─► handler ─► send
-                                        └── any RegistryError ─► errors.render ─┘
+request ─► Observation ─► match ─► entry.admit ─► handler ─► send
+                                        └── any refusal ─► failures.answer ─┘
 """
 
 import asyncio
@@ -21,14 +21,15 @@ from kho.oci.errors import (
 from kho.server import telemetry
 from kho.server.config import Config
 from kho.server.index import audit
+from kho.server.index.errors import Refused
 from kho.server.jobs import runner
 from kho.server.registry.uploads import BodyCut
 from kho.server.resources import Resources, open_resources
-from kho.server.web import auth, errors
+from kho.server.web import entry, errors, failures
 from kho.server.web.middleware import Observation
 from kho.server.web.places import methods_of, values_of
 from kho.server.web.request import BlobResponse, Receive, Request, Response, Scope, Send
-from kho.server.web.routes import Route
+from kho.server.web.route import Route
 from kho.server.web.streaming import ClientGone, send_answer, send_response
 
 # After a refusal this much of an unread body is taken, so that a client that writes before it
@@ -67,8 +68,8 @@ class App:
         head = scope["method"] == "HEAD"
         try:
             answer = await self._handle(request, observation)
-        except RegistryError as error:
-            answer = await _refuse(request, error)
+        except (RegistryError, Refused) as error:
+            answer = await self._refuse(request, error)
         except BodyCut:
             # The client may have closed only its half: tell it. The log says that it left.
             cut = BlobUploadInvalid("the request's body ended before it was whole")
@@ -78,7 +79,7 @@ class App:
         except Exception as error:  # noqa: BLE001  the last resort: nothing of it is shown
             telemetry.log_failure("request failed", error, request_id=observation.request_id)
             failed = UnknownError("internal error", detail={"request": observation.request_id})
-            answer = await _refuse(request, errors.scarcity(error) or failed)
+            answer = await self._refuse(request, errors.scarcity(error) or failed)
         try:
             await send_answer(request.inflow.next, send, answer, self.config, head=head)
         except ClientGone as error:
@@ -90,18 +91,32 @@ class App:
                 raise
             await send_response(send, errors.render(error), head=head)
 
+    async def _refuse(self, request: Request, error: RegistryError | Refused) -> Response:
+        """Say what is wrong; take a bounded rest of the body, else close the connection.
+
+        Nothing more is taken of a body that is too large, or of one that does not come.
+        """
+        response = await failures.answer(self.resources, request, error)
+        unread = request.has_body and not request.body_done
+        if unread and (isinstance(error, _HOPELESS) or not await _drained(request)):
+            return _closing(response)
+        return response
+
     async def _handle(self, request: Request, observation: Observation) -> Response | BlobResponse:
         methods = methods_of(request.path)
         if methods is None:
-            raise RouteUnknown("no such path in this registry", detail={"path": request.path[:256]})
+            raise _unknown(request)
         route = methods.get(request.method)
         if route is None:
             raise _not_allowed(methods)
+        if route.index and not self.config.index.enabled:
+            raise _unknown(request)
         observation.route = route.name
+        request.audience = route.audience
         request.values = values_of(request.path)
         assert self.resources is not None
         try:
-            await auth.admit(self.resources, request, route.action, observation.request_id)
+            await entry.admit(self.resources, request, route, observation.request_id)
         finally:
             observation.caller = request.caller
         return await route.handler(self.resources, request)
@@ -127,21 +142,13 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _unknown(request: Request) -> RouteUnknown:
+    return RouteUnknown("no such path in this registry", detail={"path": request.path[:256]})
+
+
 def _not_allowed(methods: dict[str, Route]) -> Unsupported:
     allow = ", ".join(sorted(methods))
     return Unsupported(f"method not allowed here; allowed: {allow}", headers=(("Allow", allow),))
-
-
-async def _refuse(request: Request, error: RegistryError) -> Response:
-    """Render; take a bounded rest of the body, and close the connection when there is more.
-
-    Nothing more is taken of a body that is too large, or of one that does not come.
-    """
-    response = errors.render(error)
-    unread = request.has_body and not request.body_done
-    if unread and (isinstance(error, _HOPELESS) or not await _drained(request)):
-        return _closing(response)
-    return response
 
 
 def _closing(response: Response) -> Response:

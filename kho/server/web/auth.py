@@ -74,13 +74,13 @@ async def admit(resources: Resources, request: Request, action: Action, request_
         principal = await identify(resources, request, where)
     except Unauthorized as error:
         shown = "invalid_token" if _is_bearer(request) else None
-        raise _challenged(resources, request, action, error, shown) from None
+        raise challenged(resources, request, action, error, shown) from None
     request.caller = Caller(principal, where, request_id)
     if not (
         allowed(principal, action, repository)
         or await access.may(resources, principal, action, repository)
     ):
-        raise _refusal(resources, request, action)
+        raise refusal(resources, request, action)
 
 
 async def identify(resources: Resources, request: Request, where: str) -> Principal:
@@ -168,12 +168,12 @@ def _is_bearer(request: Request) -> bool:
     return (request.header(b"authorization") or "").lower().startswith("bearer ")
 
 
-def _refusal(resources: Resources, request: Request, action: Action) -> RegistryError:
+def refusal(resources: Resources, request: Request, action: Action) -> RegistryError:
     """The answer to a caller who is known, or has not said who it is, and may not."""
     principal = request.caller.principal
     if not principal.shown:
         message = "authentication required"
-        return _challenged(resources, request, action, Unauthorized(message), None)
+        return challenged(resources, request, action, Unauthorized(message), None)
     name = request.values.name or None
     # A token without enough scope is an everyday step of the protocol; a lack of rights is not.
     if granting(principal.grants, action, name or EVERYTHING) is None:
@@ -195,10 +195,10 @@ def _refusal(resources: Resources, request: Request, action: Action) -> Registry
 def challenge_for_more(resources: Resources, request: Request, action: Action) -> Unauthorized:
     """What is said to a token with too little scope: the client may fetch another."""
     error = Unauthorized("requested access to the resource is denied")
-    return _challenged(resources, request, action, error, "insufficient_scope")
+    return challenged(resources, request, action, error, "insufficient_scope")
 
 
-def _challenged(
+def challenged(
     resources: Resources,
     request: Request,
     action: Action,

@@ -12,6 +12,7 @@ from kho.server.web.request import Values
 _UPLOAD_ID: Final = re.compile(
     "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII
 )
+_PARSED: Final = frozenset({"name", "digest", "reference", "upload"})
 
 
 def convert(parts: dict[str, str]) -> Values:
@@ -21,6 +22,7 @@ def convert(parts: dict[str, str]) -> Values:
         digest=parse_digest(parts["digest"]) if "digest" in parts else None,
         reference=parse_reference(parts["reference"]) if "reference" in parts else "",
         upload_id=_upload_id(parts["upload"]) if "upload" in parts else "",
+        parts={name: text for name, text in parts.items() if name not in _PARSED},
     )
 
 

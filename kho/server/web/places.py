@@ -5,7 +5,8 @@ from typing import Final
 
 from kho.server.web.converters import convert
 from kho.server.web.request import Values
-from kho.server.web.routes import TABLE, Route, match
+from kho.server.web.route import Route
+from kho.server.web.routes import TABLE, match
 
 # Some 4 MiB at most: a longer path is read anew each time.
 REMEMBERED: Final = 2048

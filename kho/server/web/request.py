@@ -1,8 +1,9 @@
 """A request as handlers see it, and the answers that they give."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -23,6 +24,19 @@ Headers = list[tuple[bytes, bytes]]
 
 QUERY_FIELDS: Final = 256
 _UNKNOWN: Final = Caller(NOBODY)
+
+
+class Audience(Enum):
+    """Who calls: what tells who they are, and how they are told what went wrong.
+
+    CLIENTS    the Authorization header; error bodies of the distribution specification
+    PROGRAMS   the same header, or a browser's session; problem+json (RFC 9457)
+    PEOPLE     a browser's session; pages, and the way to the sign-in page
+    """
+
+    CLIENTS = "clients"
+    PROGRAMS = "programs"
+    PEOPLE = "people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +67,14 @@ class Values:
     digest: Digest | None = None
     reference: Digest | str = ""
     upload_id: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)  # others, by their names
 
 
 NO_VALUES: Final = Values()
+
+
+def _is_api(path: str) -> bool:
+    return path.startswith("/api/")
 
 
 class Request:
@@ -64,6 +83,7 @@ class Request:
     __slots__ = (
         "_headers",
         "_query",
+        "audience",
         "body_done",
         "caller",
         "config",
@@ -78,6 +98,8 @@ class Request:
         self.config = config
         self.caller = _UNKNOWN  # until auth.admit has found out
         self.values = NO_VALUES
+        # Until the row of the URL table says it.
+        self.audience = Audience.PROGRAMS if _is_api(self.path) else Audience.CLIENTS
         self.body_done = False
         self._headers: Headers = scope["headers"]
         self._query: dict[str, list[str]] | None = None

@@ -6,32 +6,20 @@ so a path is matched from its right end:
     /v2/<name>/blobs/uploads/<id>     the last two before <id> are blobs/uploads
     /v2/<name>/<noun>/<last>          the last but one is blobs, manifests or referrers
     /v2/<name>/tags/list              the last two
+
+What belongs to the index stands in tables of its own: api/table.py, ui/table.py.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from kho.server import metrics
 from kho.server.policy.access import Action
-from kho.server.resources import Resources
 from kho.server.web import acme, device, health, setup, sign_in, token
-from kho.server.web.request import BlobResponse, Request, Response
+from kho.server.web.api.table import API
+from kho.server.web.paths import Paths
+from kho.server.web.route import Route
+from kho.server.web.ui.table import PAGES
 from kho.server.web.v2 import blobs, catalog, manifests, referrers, root, tags, uploads
-
-Handler = Callable[[Resources, Request], Awaitable[Response | BlobResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One row of the table; `name` is the label in metrics and logs."""
-
-    name: str
-    method: str
-    template: str
-    action: Action
-    handler: Handler
-
 
 _BLOB: Final = "/v2/{name}/blobs/{digest}"
 _UPLOADS: Final = "/v2/{name}/blobs/uploads/"
@@ -75,6 +63,8 @@ ROUTES: Final = (
     Route("manifest", "DELETE", _MANIFEST, Action.DELETE, manifests.delete),
     Route("tags", "GET", _TAGS, Action.PULL, tags.page),
     Route("referrers", "GET", _REFERRERS, Action.PULL, referrers.page),
+    *API,
+    *PAGES,
 )
 
 
@@ -97,6 +87,7 @@ _NOUNS: Final = {
     "referrers": (_REFERRERS, "digest"),
 }
 _FIXED: Final = {template: template for template in TABLE if "{" not in template} | {"/v2": "/v2/"}
+_INDEX: Final = Paths(route.template for route in (*API, *PAGES))
 
 
 def match(path: str) -> tuple[str, dict[str, str]] | None:
@@ -106,7 +97,9 @@ def match(path: str) -> tuple[str, dict[str, str]] | None:
         return fixed, {}
     if not path.startswith("/v2/"):
         last = path.removeprefix(acme.PREFIX)
-        return (_CHALLENGE, {"token": last}) if last != path and "/" not in last else None
+        if last != path:
+            return (_CHALLENGE, {"token": last}) if "/" not in last else None
+        return _INDEX.match(path)
     head, _, last = path[len("/v2/") :].rpartition("/")
     name, _, noun = head.rpartition("/")
     if noun == "uploads" and name.endswith("/blobs"):

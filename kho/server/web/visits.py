@@ -115,9 +115,11 @@ async def visit(resources: Resources, request: Request) -> Visit:
     )
 
 
-async def form(resources: Resources, request: Request) -> tuple[Visit, Mapping[str, str]]:
+async def form(
+    resources: Resources, request: Request, most: int = FORM_BYTES
+) -> tuple[Visit, Mapping[str, str]]:
     """A form that was sent from a page of ours, and who sent it. Raises Denied."""
-    fields = await plain_form(request)
+    fields = await plain_form(request, most)
     here = await visit(resources, request)
     _check_origin(request, here.base)
     if here.new and not here.session:
@@ -127,13 +129,13 @@ async def form(resources: Resources, request: Request) -> tuple[Visit, Mapping[s
     return here, fields
 
 
-async def plain_form(request: Request) -> dict[str, str]:
+async def plain_form(request: Request, most: int = FORM_BYTES) -> dict[str, str]:
     """The fields of a form, whoever sent it; the first of those that come twice."""
     media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         raise Denied("A form is expected here: application/x-www-form-urlencoded.")
-    too_large = SizeInvalid(f"a form has at most {FORM_BYTES} bytes")
-    body = await request.body(FORM_BYTES, too_large)
+    too_large = SizeInvalid(f"a form has at most {most} bytes")
+    body = await request.body(most, too_large)
     try:
         found = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS)
     except ValueError:
@@ -148,6 +150,19 @@ def _check_origin(request: Request, base: str) -> None:
     own = site == "same-origin" if site is not None else origin == base
     if not own:
         raise Denied("This was sent from a page of another site, and nothing was done.")
+
+
+def check_request(request: Request, here: Visit) -> None:
+    """Raise Denied unless a script of our own pages sent this, in this browser's session."""
+    _check_origin(request, here.base)
+    if not sessions.same(request.header(b"x-kho-token") or "", here.token):
+        raise Denied("the header X-Kho-Token is missing or wrong; pages of ours carry its value")
+
+
+def check_no_other_site(request: Request, base: str) -> None:
+    """Raise Denied for what a page of another site sends; programs send no such headers."""
+    if request.header(b"sec-fetch-site") is not None or request.header(b"origin") is not None:
+        _check_origin(request, base)
 
 
 def return_path(text: str | None) -> str:

@@ -152,7 +152,10 @@ def grown(dialect: str, run_sql: Callable[[str], str]) -> None:
             "manifest_references (manifest_id, position, digest, kind)"
             f" SELECT id, 0, '{digest(7)}', 'layer' FROM manifests"
         ),
-        f"tags (repository_id, name, digest, updated_at) SELECT 1, {padded}, '{digest(41)}', 0 FROM {series(TAGS)}",
+        (
+            "tags (repository_id, name, digest, updated_at)"
+            f" SELECT 1, {padded}, '{digest(41)}', 0 FROM {series(TAGS)}"
+        ),
         (
             "tag_history (repository_id, tag, actor, at)"
             f" SELECT 1, {padded}, 'x', 0 FROM {series(TAGS)}"
