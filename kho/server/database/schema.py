@@ -150,6 +150,7 @@ manifests = Table(
     UniqueConstraint("repository_id", "digest"),
     # artifact_type last, so that a filter is answered from the index alone.
     Index(None, "repository_id", "subject_digest", "digest", "artifact_type"),
+    Index(None, "repository_id", "id"),
     **STRICT,
 )
 
@@ -181,6 +182,7 @@ tags = Table(
     counted("pulls"),
     # Sorts 1.9 before 1.10; "" until it has been worked out.
     Column("natural_key", Bytewise, nullable=False, server_default=""),
+    counted("size"),  # images.total_size of what it points at
     # I3: the database itself refuses a tag without its manifest, whatever races with whatever.
     ForeignKeyConstraint(
         ["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"]
@@ -188,6 +190,8 @@ tags = Table(
     Index(None, "repository_id", "digest"),
     Index(None, "repository_id", "natural_key", "name"),
     Index(None, "repository_id", "updated_at", "name"),
+    Index(None, "repository_id", "size", "name"),
+    Index(None, "repository_id", "pulls", "name"),
     **BY_KEY,
 )
 
@@ -202,6 +206,7 @@ tag_history = Table(
     required("actor"),
     at("at"),
     Index(None, "repository_id", "tag", "id"),
+    Index(None, "repository_id", "id"),
     **STRICT,
 )
 

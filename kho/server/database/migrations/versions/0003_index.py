@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Add columns to repositories and tags, and the tables of the index."""
     _repositories()
     _tags()
+    _orders()
     _images()
     _traffic()
     _layers()
@@ -54,9 +55,15 @@ def _tags() -> None:
     op.add_column("tags", _counted("pulled_at"))
     op.add_column("tags", _counted("pulls"))
     op.add_column("tags", sa.Column("natural_key", Bytewise, nullable=False, server_default=""))
-    for name in ("natural_key", "updated_at"):
+    op.add_column("tags", _counted("size"))
+    for name in ("natural_key", "updated_at", "size", "pulls"):
         columns = ["repository_id", name, "name"]
         op.create_index(f"tags_repository_id_{name}_name_idx", "tags", columns)
+
+
+def _orders() -> None:
+    for table in ("manifests", "tag_history"):
+        op.create_index(f"{table}_repository_id_id_idx", table, ["repository_id", "id"])
 
 
 def _images() -> None:
