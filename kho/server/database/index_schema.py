@@ -88,7 +88,8 @@ layer_files = Table(
         "layer_id", Whole, ForeignKey("layer_listings.id", ondelete="CASCADE"), primary_key=True
     ),
     Column("directory", LargeBinary, primary_key=True),  # as in the layer; paths need not be UTF-8
-    Column("part", Integer, primary_key=True),
-    Column("entries", LargeBinary, nullable=False),  # packed: kho/server/index/files
+    # The first name of a part of a large directory; the first part has none.
+    Column("first", LargeBinary, primary_key=True),
+    Column("entries", LargeBinary, nullable=False),  # packed: kho/server/inspection/packed.py
     **BY_KEY,
 )

@@ -141,7 +141,7 @@ def _layers() -> None:
             primary_key=True,
         ),
         sa.Column("directory", sa.LargeBinary(), primary_key=True),
-        sa.Column("part", sa.Integer(), primary_key=True),
+        sa.Column("first", sa.LargeBinary(), primary_key=True),
         sa.Column("entries", sa.LargeBinary(), nullable=False),
         sqlite_strict=True,
         sqlite_with_rowid=False,
