@@ -59,7 +59,7 @@ async def test_from_a_slow_line_what_came_is_in_the_file_at_once(tmp_path: Path)
     ):
         for piece in (b"slow", b"ly", b"!"):
             await file.take(piece)
-            await asyncio.sleep(0.11)
+            await asyncio.sleep(0.03)
         assert part(tmp_path).read_bytes().startswith(b"slowly")
 
 
