@@ -23,7 +23,7 @@ async def answer(
     if request.audience is Audience.PEOPLE and resources is not None:
         if isinstance(error, Unauthorized) and request.method in {"GET", "HEAD"}:
             return failure.to_sign_in(request)
-        return await failure.render(resources, request, error, _status(error))
+        return await failure.answer(resources, request, error, _status(error))
     if isinstance(error, Refused):
         return errors.render(InvalidRequest(str(error)))
     return errors.render(error)

@@ -17,7 +17,7 @@ from kho.server.web.request import Request, Response
 
 FORM_BYTES: Final = 16 * 1024
 FORM_FIELDS: Final = 32
-HOME: Final = "/auth/login"  # until there is a page to look at
+HOME: Final = "/auth/login"  # also where there is no index
 # A path of ours. Not `//host` or `/\host`, which browsers take for another server's.
 _RETURN: Final = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,1000}", re.ASCII)
 _TITLES: Final = {
@@ -65,17 +65,18 @@ class Visit:
 
     def cookies(self) -> tuple[tuple[str, str], ...]:
         """Headers that make the browser known."""
-        return (self._set(_browser_name(self.base), self.browser),) if self.new else ()
+        return (self.cookie(_browser_name(self.base), self.browser),) if self.new else ()
 
     def keep(self, secret: str) -> tuple[str, str]:
         """The header that signs the browser in."""
-        return self._set(_session_name(self.base), secret)
+        return self.cookie(_session_name(self.base), secret)
 
     def forget(self) -> tuple[str, str]:
         """The header that takes the session's cookie away."""
-        return self._set(_session_name(self.base), "", "; Max-Age=0")
+        return self.cookie(_session_name(self.base), "", "; Max-Age=0")
 
-    def _set(self, name: str, value: str, more: str = "") -> tuple[str, str]:
+    def cookie(self, name: str, value: str, more: str = "") -> tuple[str, str]:
+        """The header that sets a cookie for this host alone."""
         secure = "; Secure" if self.secure else ""
         return "set-cookie", f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}"
 
@@ -89,7 +90,8 @@ def _browser_name(base: str) -> str:
     return f"{_session_name(base)}-browser"
 
 
-def _cookie(request: Request, name: str) -> str:
+def cookie(request: Request, name: str) -> str:
+    """The value of a cookie; "" where there is none, or one that is not plain text."""
     for part in (request.header(b"cookie") or "").replace(",", ";").split(";"):
         key, _, value = part.strip().partition("=")
         if key == name and value.isascii() and value.isprintable():
@@ -100,8 +102,8 @@ def _cookie(request: Request, name: str) -> str:
 async def visit(resources: Resources, request: Request) -> Visit:
     """Who comes, as far as cookies tell."""
     base = base_url(request.scope, resources.config)
-    browser = _cookie(request, _browser_name(base))
-    secret = _cookie(request, _session_name(base))
+    browser = cookie(request, _browser_name(base))
+    secret = cookie(request, _session_name(base))
     visitor = await sessions.find(resources, secret)
     caller = request.caller
     origin = From(caller.address, caller.request_id, request.header(b"user-agent") or "")

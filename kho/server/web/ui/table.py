@@ -2,6 +2,20 @@
 
 from typing import Final
 
-from kho.server.web.route import Route
+from kho.server.policy.access import Action
+from kho.server.web.request import Audience
+from kho.server.web.route import Handler, Route
+from kho.server.web.ui import home, preferences, static
 
-PAGES: Final[tuple[Route, ...]] = ()
+
+def _page(template: str, action: Action, handler: Handler, method: str = "GET") -> Route:
+    return Route("page", method, template, action, handler, Audience.PEOPLE, index=True)
+
+
+PAGES: Final = (
+    Route("static", "GET", "/-/static/{mark}/{file}", Action.OPERATE, static.get),
+    Route("static", "GET", "/favicon.ico", Action.OPERATE, static.icon, index=True),
+    Route("static", "GET", "/robots.txt", Action.OPERATE, static.robots),
+    _page("/", Action.BROWSE, home.page),
+    _page("/-/preferences", Action.BROWSE, preferences.keep, "POST"),
+)

@@ -1,0 +1,136 @@
+"""Pages from templates: language, theme, formats, and the headers that every page has.
+
+    handler ─► page(resources, request, "tags.html", ...) ─► frame.html around the template
+                 who: cookies ─► Visit      how: preferences ─► language, theme, runtime
+
+Templates escape all values. Nothing of a page runs or is styled but files of ours (W1).
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from kho.server.index.rights import access
+from kho.server.policy.access import Action, Principal, allowed
+from kho.server.resources import Resources
+from kho.server.web import visits
+from kho.server.web.paths import page_of
+from kho.server.web.request import Request, Response
+from kho.server.web.ui import preferences, static
+from kho.server.web.ui.preferences import Preferences
+from kho.server.web.visits import Visit
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SAFE_HEADERS: Final = (
+    ("cache-control", "no-store"),
+    ("content-security-policy", _POLICY),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+)
+
+
+class Viewer:
+    """Who looks at a page, as templates ask."""
+
+    def __init__(self, here: Visit, principal: Principal) -> None:
+        self.name = here.visitor.name if here.visitor else ""
+        self.signed_in = here.visitor is not None
+        self.open = principal.open
+        self.admin = allowed(principal, Action.ADMIN, None)
+        self._principal = principal
+
+    def may(self, action: str, repository: str) -> bool:
+        """Whether the viewer has the action on the repository, as far as grants go."""
+        return allowed(self._principal, Action(action), repository)
+
+
+async def page(
+    resources: Resources,
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: tuple[tuple[str, str], ...] = (),
+    **values: object,
+) -> Response:
+    """A whole page; a request of htmx for a part (`HX-Target`) gets the same page, and picks."""
+    here = await visits.visit(resources, request)
+    chosen = preferences.of(request, here.base)
+    principal = here.visitor.principal if here.visitor else request.caller.principal
+    if not principal.open and here.visitor is None:
+        principal = await access.anonymous(resources, shown=False)
+    frame = {
+        "viewer": Viewer(here, principal),
+        "host": here.host,
+        "base": here.base,
+        "secure": here.secure,
+        "token": here.token,
+        "path": request.path,
+        "here": _here(request),
+        "language": chosen.language,
+        "theme": chosen.theme,
+        "runtime": chosen.runtime,
+    }
+    text = _rendered(template, chosen, {**frame, **values})
+    return html(status, text, *here.cookies(), *headers)
+
+
+def html(status: int, text: str, *more: tuple[str, str]) -> Response:
+    """A page's text with the headers that keep it harmless."""
+    body = text.encode()
+    lines = [
+        ("content-type", "text/html; charset=utf-8"),
+        ("content-length", str(len(body))),
+        *SAFE_HEADERS,
+        *more,
+    ]
+    headers = [(key.lower().encode("ascii"), value.encode("ascii")) for key, value in lines]
+    return Response(status, headers, body)
+
+
+def _here(request: Request) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    return quote(request.path, safe="/:@") + (f"?{query}" if query else "")
+
+
+def _rendered(template: str, chosen: Preferences, values: Mapping[str, object]) -> str:
+    return environment(chosen.language).get_template(template).render(values)
+
+
+@lru_cache(maxsize=8)
+def environment(language: str) -> "Environment":
+    """Jinja's, for one language; loaded with the first page, not with the worker."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
+    from kho.server.web.ui import formats  # noqa: PLC0415
+    from kho.server.web.ui.catalogues import translations  # noqa: PLC0415
+
+    made = Environment(
+        loader=PackageLoader("kho.server.web.ui", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
+    )
+    found = translations(language)
+    made.install_gettext_callables(found.gettext, found.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.filters.update(formats.filters(language, found.gettext, found.ngettext))
+    made.globals.update(
+        asset=static.address,
+        icon=formats.icon,
+        page_of=page_of,
+        languages=preferences.LANGUAGES,
+        runtimes=preferences.RUNTIMES,
+    )
+    return made
