@@ -20,6 +20,7 @@ TAG_LENGTH: Final = 128
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+_NUMBER: Final = re.compile(r"0*([0-9]+)", re.ASCII)
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST: Final = re.compile(
     rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?", re.ASCII
@@ -58,6 +59,14 @@ def parse_tag(text: str) -> str:
             detail={"tag": text[: TAG_LENGTH + 1]},
         )
     return text
+
+
+def natural_key(tag: str) -> str:
+    """What tags are sorted by, byte by byte, so that 1.9 comes before 1.10.
+
+    Each number has its length before it: 1.9 is `0011.0019`, 1.10 is `0011.00210`.
+    """
+    return _NUMBER.sub(lambda found: f"{len(found[1]):03}{found[1]}", tag)
 
 
 def parse_reference(text: str) -> Digest | str:

@@ -1,7 +1,7 @@
 """Rows of blobs: each once, and which repository may read which."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
@@ -36,6 +36,10 @@ _UNLINK: Final = Statement(
     delete(repository_blobs)
     .where(_links.repository_id == ID_OF_NAME)
     .where(_links.digest == bindparam("digest"))
+    .returning(
+        _links.repository_id,
+        select(blobs.c.size).where(blobs.c.digest == bindparam("digest")).scalar_subquery(),
+    )
 )
 # The locks keep a concurrent unlink waiting until the manifest that needs the blobs is there.
 _LINKED: Final = Statement(
@@ -63,6 +67,13 @@ _REFERENCED: Final = Statement(
 )
 
 
+class Unlinked(NamedTuple):
+    """A blob that was taken from a repository."""
+
+    repository_id: int
+    size: int
+
+
 async def size(tx: Transaction, repository: str, digest: Digest) -> int | None:
     """The size of a blob that this repository may read."""
     row = await tx.one(_SIZE, repository=repository, digest=str(digest))
@@ -80,17 +91,18 @@ async def put(tx: Transaction, digest: Digest, size: int) -> None:
     await tx.run(_INSERT, digest=str(digest), size=size)
 
 
-async def link(tx: Transaction, repository_id: int, digest: Digest) -> None:
-    """Let a repository read a blob that has been put."""
-    await tx.run(_LINK, repository_id=repository_id, digest=str(digest))
+async def link(tx: Transaction, repository_id: int, digest: Digest) -> bool:
+    """Let a repository read a blob that has been put; whether it could not before."""
+    return await tx.run(_LINK, repository_id=repository_id, digest=str(digest)) > 0
 
 
-async def unlink(tx: Transaction, repository: str, digest: Digest) -> bool:
-    """Take a blob from a repository; False when it was not there.
+async def unlink(tx: Transaction, repository: str, digest: Digest) -> Unlinked | None:
+    """Take a blob from a repository; None when it was not there.
 
     Ask `referenced` after this, in the same transaction: no manifest can come between.
     """
-    return await tx.run(_UNLINK, repository=repository, digest=str(digest)) > 0
+    row = await tx.one(_UNLINK, repository=repository, digest=str(digest))
+    return None if row is None else Unlinked(*row)
 
 
 async def referenced(tx: Transaction, repository: str, digest: Digest) -> bool:

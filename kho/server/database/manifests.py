@@ -85,7 +85,7 @@ _REFER: Final = Statement(
     )
 )
 _LOCK: Final = Statement(
-    select(_table.id, _table.repository_id)
+    select(_table.id, _table.repository_id, _table.size)
     .where(_table.repository_id == ID_OF_NAME)
     .where(_table.digest == bindparam("digest"))
     .with_for_update()
@@ -136,6 +136,14 @@ _REFERENCED: Final = Statement(
 )
 
 
+class Deleted(NamedTuple):
+    """A manifest that was taken away, with so many tags."""
+
+    repository_id: int
+    size: int
+    tags: int
+
+
 class ManifestRow(NamedTuple):
     """A manifest as it was pushed."""
 
@@ -182,14 +190,18 @@ def new_manifest(digest: Digest, manifest: Manifest, body: bytes) -> NewManifest
     )
 
 
-async def put(tx: Transaction, repository_id: int, new: NewManifest) -> None:
-    """Store a manifest with its references; one that is there stays, or is healed when damaged."""
+async def put(tx: Transaction, repository_id: int, new: NewManifest) -> bool:
+    """Store a manifest with its references; one that is there stays, or is healed when damaged.
+
+    Whether it was not there.
+    """
     key: dict[str, Any] = {"repository_id": repository_id, "digest": str(new.digest)}
     row = await tx.one(_INSERT, **key, media_type=new.media_type, **_values(new))
     if row is None:
         await _replace(tx, _HEAL, repository_id, new)
-    else:
-        await _refer(tx, row[0], new)
+        return False
+    await _refer(tx, row[0], new)
+    return True
 
 
 async def record_again(tx: Transaction, repository_id: int, new: NewManifest) -> bool:
@@ -225,20 +237,21 @@ async def _refer(tx: Transaction, manifest_id: int, new: NewManifest) -> None:
         await tx.run(_REFER, manifest_id=manifest_id, references=pairs)
 
 
-async def delete(tx: Transaction, repository: str, digest: Digest, actor: str) -> bool:
-    """Take away a manifest, its references and every tag of it; False when there was none.
+async def delete(tx: Transaction, repository: str, digest: Digest, actor: str) -> Deleted | None:
+    """Take away a manifest, its references and every tag of it; None when there was none.
 
     Ask `referenced` after this, in the same transaction: no index can come between.
     """
     found = await tx.one(_LOCK, repository=repository, digest=str(digest))
     if found is None:
-        return False
-    id_, repository_id = found
+        return None
+    id_, repository_id, size = found
     at = {"repository_id": repository_id, "digest": str(digest)}
     untagged = [name for (name,) in await tx.all(_UNTAG, **at)]
     if untagged:
         await tx.run(_RECORD, **at, tags=listed(untagged), actor=actor)
-    return await tx.run(_DELETE, id=id_) > 0
+    await tx.run(_DELETE, id=id_)
+    return Deleted(repository_id, size, len(untagged))
 
 
 async def referenced(tx: Transaction, repository: str, digest: Digest) -> bool:

@@ -24,7 +24,7 @@ ID_OF_NAME: Final = (
 _FIND: Final = Statement(select(_table.id).where(_table.name == bindparam("name")))
 _INSERT: Final = Statement(
     insert(repositories)
-    .values(name=bindparam("name"), sort_key=bindparam("sort_key"), created_at=Now())
+    .values(name=bindparam("name"), sort_key=bindparam("sort_key"), created_at=Now(), indexed=1)
     .on_conflict_do_nothing()
     .returning(_table.id)
 )

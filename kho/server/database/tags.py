@@ -3,13 +3,14 @@
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Integer, bindparam, insert, select, update
+from sqlalchemy import Integer, bindparam, func, insert, literal_column, select, update
 
 from kho.oci.digest import Digest
+from kho.oci.reference import natural_key
 from kho.server.database.constructs import Claim, Now
 from kho.server.database.engine import Transaction
 from kho.server.database.repositories import ID_OF_NAME
-from kho.server.database.schema import tag_history, tags
+from kho.server.database.schema import images, manifests, tag_history, tags
 from kho.server.database.statement import Statement
 
 _table = tags.c
@@ -28,17 +29,34 @@ _LOCK: Final = Statement(
     .with_for_update()
 )
 _CLAIM: Final = Statement(select(Claim("repository_id", "tag")))
+# What it points at has to be known before.
+_size = func.coalesce(
+    select(images.c.total_size)
+    .join(manifests, manifests.c.id == images.c.manifest_id)
+    .where(manifests.c.repository_id == bindparam("repository_id"))
+    .where(manifests.c.digest == bindparam("digest"))
+    .scalar_subquery(),
+    literal_column("0"),
+)
 _INSERT: Final = Statement(
     insert(tags).values(
         repository_id=bindparam("repository_id"),
         name=bindparam("tag"),
         digest=bindparam("digest"),
         updated_at=Now(),
+        pushed_by=bindparam("pushed_by"),
+        natural_key=bindparam("natural_key"),
+        size=_size,
     )
 )
 _MOVE: Final = Statement(
     update(tags)
-    .values(digest=bindparam("digest"), updated_at=Now())
+    .values(
+        digest=bindparam("digest"),
+        updated_at=Now(),
+        pushed_by=bindparam("pushed_by"),
+        size=_size,
+    )
     .where(_table.repository_id == bindparam("repository_id"))
     .where(_table.name == bindparam("tag"))
 )
@@ -105,20 +123,24 @@ async def point(
     current = await digest_of(tx, repository_id, tag)
     if current == to:
         return current
-    await tx.run(_INSERT if current is None else _MOVE, **at, digest=to)
+    new: dict[str, Any] = {**at, "digest": to, "pushed_by": actor}
+    if current is None:
+        await tx.run(_INSERT, **new, natural_key=natural_key(tag))
+    else:
+        await tx.run(_MOVE, **new)
     await tx.run(_RECORD, **at, from_digest=current, to_digest=to, actor=actor)
     return current
 
 
-async def delete(tx: Transaction, repository: str, tag: str, actor: str) -> bool:
-    """Take a tag away, but not its manifest; False when there was none."""
+async def delete(tx: Transaction, repository: str, tag: str, actor: str) -> int | None:
+    """Take a tag away, but not its manifest; the id of the repository, None when there was none."""
     row = await tx.one(_DELETE, repository=repository, tag=tag)
     if row is None:
-        return False
+        return None
     await tx.run(
         _RECORD, repository_id=row[0], tag=tag, from_digest=row[1], to_digest=None, actor=actor
     )
-    return True
+    return int(row[0])
 
 
 async def history(tx: Transaction, repository: str, tag: str) -> list[TagMove]:

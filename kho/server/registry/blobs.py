@@ -5,7 +5,7 @@ from kho.oci.errors import BlobUnknown
 from kho.server.database import blobs as rows
 from kho.server.database.engine import Transaction
 from kho.server.policy.access import Caller
-from kho.server.registry import repositories, trail, verification
+from kho.server.registry import indexing, repositories, trail, verification
 from kho.server.registry.recent import recent
 from kho.server.resources import Resources
 from kho.server.storage.interface import BlobReader
@@ -57,10 +57,14 @@ async def read(resources: Resources, repository: str, digest: Digest) -> BlobRea
 async def adopt(
     tx: Transaction, repository: str, digest: Digest, length: int, caller: Caller
 ) -> None:
-    """Make stored bytes a blob of the repository, which comes into being with its first one."""
+    """Make stored bytes a blob of the repository, which comes into being with its first one.
+
+    Last in its transaction.
+    """
     repository_id = await repositories.enter(tx, repository, caller)
     await rows.put(tx, digest, length)
-    await rows.link(tx, repository_id, digest)
+    if await rows.link(tx, repository_id, digest):
+        await indexing.linked(tx, repository_id, length)
 
 
 async def mount(
@@ -100,6 +104,8 @@ async def delete(resources: Resources, repository: str, digest: Digest, caller: 
 
 async def _delete(tx: Transaction, repository: str, digest: Digest, caller: Caller) -> bool:
     found = await rows.unlink(tx, repository, digest)
-    if found:
-        await trail.record(tx, caller, "blob.delete", repository, str(digest))
-    return found
+    if found is None:
+        return False
+    await trail.record(tx, caller, "blob.delete", repository, str(digest))
+    await indexing.linked(tx, found.repository_id, -found.size)
+    return True

@@ -19,9 +19,10 @@ from kho.oci.manifest import Descriptor, Manifest, parse_manifest
 from kho.server.database import blobs, tags
 from kho.server.database import manifests as rows
 from kho.server.database.engine import Transaction
+from kho.server.database.images import ImageFacts
 from kho.server.database.manifests import ManifestRow
 from kho.server.policy.access import Action, Caller, allowed
-from kho.server.registry import repositories, trail, verification
+from kho.server.registry import indexing, repositories, trail, verification
 from kho.server.registry.recent import recent
 from kho.server.resources import Resources
 
@@ -88,21 +89,31 @@ async def put(resources: Resources, push: Push) -> Stored:
             detail={"expected": str(push.digest), "actual": str(digest)},
         )
     manifest = parse_manifest(push.content, push.content_type)
-    await resources.database.write(_store, push, digest, manifest)
+    size = len(push.content)
+    facts = await indexing.prepare(resources, push.repository, digest, manifest, size)
+    await resources.database.write(_store, push, digest, manifest, facts)
     return Stored(digest, manifest.subject)
 
 
-async def _store(tx: Transaction, push: Push, digest: Digest, manifest: Manifest) -> None:
+async def _store(
+    tx: Transaction, push: Push, digest: Digest, manifest: Manifest, facts: ImageFacts | None
+) -> None:
     repository_id = await repositories.enter(tx, push.repository, push.caller)
     await _check_precondition(tx, repository_id, push)
     await _check_references(tx, repository_id, manifest)
-    await rows.put(tx, repository_id, rows.new_manifest(digest, manifest, push.content))
+    stored = rows.new_manifest(digest, manifest, push.content)
+    new = await rows.put(tx, repository_id, stored)
+    learnt = indexing.Learnt(digest, manifest, push.content, facts, new)
+    await indexing.learn(tx, repository_id, learnt, push.caller.name)
+    new_tags = 0
     for tag in push.tags:
         was = await tags.point(tx, repository_id, tag, digest, push.caller.name)
         _check_tag(push, tag, was, str(digest))
+        new_tags += was is None
     target = push.tags[0] if push.tags else str(digest)
     details = {"digest": str(digest), "tags": list(push.tags)}
     await trail.record(tx, push.caller, "manifest.push", push.repository, target, details)
+    await indexing.pushed(tx, repository_id, learnt, new_tags)
 
 
 def _check_tag(push: Push, tag: str, was: str | None, digest: str) -> None:
@@ -162,6 +173,8 @@ async def delete(resources: Resources, repository: str, digest: Digest, caller: 
 
 async def _delete(tx: Transaction, repository: str, digest: Digest, caller: Caller) -> bool:
     found = await rows.delete(tx, repository, digest, caller.name)
-    if found:
-        await trail.record(tx, caller, "manifest.delete", repository, str(digest))
-    return found
+    if found is None:
+        return False
+    await trail.record(tx, caller, "manifest.delete", repository, str(digest))
+    await indexing.removed(tx, found.repository_id, size=found.size, tags=found.tags)
+    return True

@@ -5,7 +5,7 @@ from kho.server.database import repositories
 from kho.server.database import tags as rows
 from kho.server.database.engine import Transaction
 from kho.server.policy.access import Caller
-from kho.server.registry import trail
+from kho.server.registry import indexing, trail
 from kho.server.resources import Resources
 
 
@@ -25,6 +25,8 @@ async def delete(resources: Resources, repository: str, tag: str, caller: Caller
 
 async def _delete(tx: Transaction, repository: str, tag: str, caller: Caller) -> bool:
     found = await rows.delete(tx, repository, tag, caller.name)
-    if found:
-        await trail.record(tx, caller, "tag.delete", repository, tag)
-    return found
+    if found is None:
+        return False
+    await trail.record(tx, caller, "tag.delete", repository, tag)
+    await indexing.removed(tx, found, size=0, tags=1)
+    return True

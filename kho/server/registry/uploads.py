@@ -178,8 +178,8 @@ async def _writing(
 async def _adopt(
     tx: Transaction, row: UploadRow, digest: Digest, size: int, caller: Caller
 ) -> None:
-    await blobs.adopt(tx, row.repository, digest, size, caller)
     await rows.remove(tx, row.id)
+    await blobs.adopt(tx, row.repository, digest, size, caller)
 
 
 async def put_whole(
