@@ -281,10 +281,32 @@ def check_manners(scope: Scope, answer: Answer) -> None:
     if scope["path"].startswith(PAGES):
         check_page(answer)
         return
+    if scope["path"].startswith("/api/"):
+        check_program(answer, head=head)
+        return
     for location in answer.all("location"):
         assert re.fullmatch(r"/v2/[^/].*", location), location
     if answer.status >= 400:
         check_error(answer, head=head)
+
+
+def check_program(answer: Answer, *, head: bool) -> None:
+    """The JSON API: problems are problem details (RFC 9457), nothing is sniffed or shared."""
+    if answer.status in {204, 304}:
+        assert answer["Cache-Control"] in {"no-store", "private, no-cache"}
+        return
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "public" not in answer["Cache-Control"]
+    if answer.status < 400:
+        return
+    assert answer["Content-Type"] == "application/problem+json"
+    if answer.status == 405:
+        assert answer["Allow"]
+    if not head:
+        body = answer.json()
+        assert body["status"] == answer.status
+        assert body["detail"]
+        assert set(body) <= {"title", "status", "detail", "code", "instance", "errors"}
 
 
 def check_page(answer: Answer) -> None:

@@ -10,6 +10,14 @@ from kho.server.web.routes import ROUTES, TABLE, match
 
 PARTS = {
     "name": "some/name",
+    "tag": "1.0",
+    "path": "usr/bin/sh",
+    "user": "alice",
+    "group": "web",
+    "role": "deployer",
+    "robot": "ci",
+    "rule": "main",
+    "id": "17",
     "digest": f"sha256:{'0' * 64}",
     "reference": "tag",
     "token": "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0",

@@ -37,6 +37,11 @@ _EXPRESSIONS: Final = {
 }
 
 
+def expression_of(part: str) -> str | None:
+    """What a part may be, as an expression; None: anything without a slash."""
+    return _EXPRESSIONS.get(part)
+
+
 def page_of(name: str) -> str:
     """Where the page of a repository is."""
     return f"{_ANYWHERE}/{name}" if name.partition("/")[0] in RESERVED else f"/{name}"

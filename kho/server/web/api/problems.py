@@ -1,16 +1,45 @@
 """Problem details (RFC 9457): what went wrong, for programs."""
 
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 
 from kho.oci.errors import RegistryError
-from kho.server.index.errors import Refused
+from kho.server.index.errors import Invalid, Refused
 from kho.server.web.request import Request, Response
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Mistakes(Invalid):
+    """A request with mistakes in its query or body; `errors` names each."""
+
+    def __init__(self, text: str, errors: list[str]) -> None:
+        super().__init__(f"{text}: {errors[0]}" if len(errors) == 1 else text)
+        self.errors = errors
+
+
+class UnsupportedType(RegistryError):
+    """A body of another media type than the one that is read here."""
+
+    status = 415
+    code = "UNSUPPORTED"
+
+
+class BodyTooLarge(RegistryError):
+    """A body that is longer than this operation takes."""
+
+    status = 413
+    code = "SIZE_INVALID"
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`code` is the word of the distribution specification, where one fits; `errors` are more."""
+    """What went wrong (RFC 9457).
+
+    `detail` says it for people; `code` is the word of the distribution specification, where one
+    fits; `errors` names every mistake of a query or body.
+    """
 
     title: str
     status: int
@@ -21,9 +50,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: list[str] = []
 
 
-def render(
-    request: Request, error: RegistryError | Refused, status: int, errors: list[str] | None = None
-) -> Response:
+def render(request: Request, error: RegistryError | Refused, status: int) -> Response:
     """The answer, with the headers of the error."""
     headers: tuple[tuple[str, str], ...] = ()
     detail, code = str(error), ""
@@ -35,11 +62,11 @@ def render(
         detail=detail,
         code=code,
         instance=request.path[:256],
-        errors=errors or [],
+        errors=error.errors if isinstance(error, Mistakes) else [],
     )
     body = msgspec.json.encode(problem)
     lines = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", MEDIA_TYPE.encode("ascii")),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
