@@ -1,0 +1,1 @@
+"""Rows about what is in a repository, for people: wide, bounded, page by page."""

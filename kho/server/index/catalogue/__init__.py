@@ -1,0 +1,1 @@
+"""What is there, as it is listed for people and programs: typed pages, no HTML."""
