@@ -5,6 +5,7 @@
                   │       └──────< tags                  a tag cannot outlive its manifest
                   ├─< tag_history                        every move of a tag, kept for ever
                   ├─< readmes, traffic                   its page; pulls and pushes by day
+                  ├─< search_documents, search_words     by what it is found
                   └─< manifests ── images                what a manifest is: platforms, size, labels
     layer_listings ──< layer_files                       what is inside a layer, by folder
     uploads                                              sessions, by repository name: there
@@ -54,6 +55,7 @@ from kho.server.database.columns import (
     required,
 )
 from kho.server.database.index_schema import images, layer_files, layer_listings, readmes, traffic
+from kho.server.database.search_schema import search_documents, search_words
 
 __all__ = [
     "REVISION",
@@ -78,6 +80,8 @@ __all__ = [
     "revisions",
     "robots",
     "roles",
+    "search_documents",
+    "search_words",
     "signing_keys",
     "tag_history",
     "tags",
@@ -87,7 +91,7 @@ __all__ = [
     "uploads",
 ]
 
-REVISION: Final = "0003"  # the newest step in migrations/versions
+REVISION: Final = "0004"  # the newest step in migrations/versions
 
 repositories = Table(
     "repositories",
@@ -150,6 +154,7 @@ manifests = Table(
     UniqueConstraint("repository_id", "digest"),
     # artifact_type last, so that a filter is answered from the index alone.
     Index(None, "repository_id", "subject_digest", "digest", "artifact_type"),
+    Index(None, "digest"),
     Index(None, "repository_id", "id"),
     **STRICT,
 )

@@ -146,6 +146,7 @@ NEVER_COMPARED = [
     "repositories.description",
     "robots.description",
     "roles.actions",
+    "search_documents.source",
     "signing_keys.private_key",
     "trust_rules.conditions",
     "trust_rules.jwks_url",
