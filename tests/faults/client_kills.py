@@ -14,6 +14,7 @@ import random
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -117,13 +118,16 @@ class Run:
         )
         loop = asyncio.get_running_loop()
         read = 0
+        # Not `process.send_signal`, which may take its exit status away before asyncio has it.
+        handle = os.pidfd_open(process.pid)
 
         def kill() -> None:
             nonlocal read
-            if process.returncode is None:
-                process.send_signal(signal.SIGSTOP)  # it reads no more while this is looked at
-                read = line.passed["down"] - line.unread
-                process.send_signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                if process.returncode is None:
+                    signal.pidfd_send_signal(handle, signal.SIGSTOP)  # it reads no more meanwhile
+                    read = line.passed["down"] - line.unread
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
 
         if self._random.random() < 0.8:
             line.call_after(way, self._random.randrange(MOST_BYTES), kill)
@@ -132,6 +136,7 @@ class Run:
             line.call_after(way, 1, lambda: (loop.call_later(seconds, kill), None)[1])
         async with asyncio.timeout(RUN_SECONDS):
             _, said = await process.communicate()
+        os.close(handle)
         if process.returncode == 0:
             self.figures.escaped += 1
             return True
