@@ -34,6 +34,7 @@ COUNTERS: Final = {
     "kho_blobs_damaged_total": "Blobs found damaged or missing while they were asked for.",
     "kho_manifests_damaged_total": "Manifests found damaged while they were asked for.",
     "kho_audit_dropped_total": "Events of the audit trail that could not be kept.",
+    "kho_pulls_uncounted_total": "Pulls that statistics leave out for want of memory.",
     "kho_worker_exits_total": "Worker processes that ended unexpectedly.",
 }
 

@@ -47,7 +47,9 @@ _PUSH: Final = Statement(
     .where(_table.id == _number)
 )
 _FORGET: Final = Statement(update(repositories).values(indexed=0).where(_table.id == _number))
-_LOCK: Final = Statement(select(_table.id).where(_table.id == _number).with_for_update())
+_LOCK: Final = Statement(
+    select(_table.id).where(_table.id == _number).with_for_update(key_share=True)
+)
 
 
 def _sum(query: ScalarSelect[Any]) -> ColumnElement[Any]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kho.server.index import audit, throttle
+from kho.server.index import audit, throttle, traffic
 from kho.server.index.tokens import credentials, keys
 from kho.server.registry import uploads
 from kho.server.resources import Resources
@@ -22,6 +22,7 @@ class Job:
 JOBS: Final = (
     Job("expire uploads", 3600.0, uploads.expire),
     Job("expire audit events", 3600.0, audit.expire),
+    Job("expire statistics", 3600.0, traffic.expire),
     Job("purge expired credentials", 3600.0, credentials.purge),
     Job("drop retired signing keys", 3600.0, keys.purge),
     Job("forget failed logins", 600.0, throttle.purge),

@@ -20,7 +20,7 @@ from kho.oci.errors import (
 )
 from kho.server import telemetry
 from kho.server.config import Config
-from kho.server.index import audit
+from kho.server.index import audit, traffic
 from kho.server.index.errors import Refused
 from kho.server.jobs import runner
 from kho.server.registry.uploads import BodyCut
@@ -131,6 +131,7 @@ class App:
                             open_resources(self.config)
                         )
                         await stack.enter_async_context(audit.noting(self.resources))
+                        await stack.enter_async_context(traffic.counting(self.resources))
                         await stack.enter_async_context(runner.run_jobs(self.resources))
                     except Exception as error:  # noqa: BLE001  told to the server, which stops
                         telemetry.log_failure("cannot start", error)

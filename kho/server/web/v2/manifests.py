@@ -3,6 +3,7 @@
 from kho.oci.digest import Digest
 from kho.oci.errors import ManifestTooLarge, TagInvalid, UriTooLong
 from kho.oci.reference import parse_tag
+from kho.server.index import traffic
 from kho.server.registry import manifests, tags
 from kho.server.resources import Resources
 from kho.server.web.request import Request, Response
@@ -14,6 +15,8 @@ async def get(resources: Resources, request: Request) -> Response:
     row = await manifests.find(resources, request.values.name, request.values.reference)
     if etag_matches(request.header(b"if-none-match"), row.digest):
         return not_modified(row.digest)
+    if request.method == "GET":
+        traffic.pulled(resources, request.values.name, request.values.reference, row.digest)
     headers = content_headers(row.media_type, len(row.body), row.digest)
     return Response(200, [*headers], row.body)
 
@@ -35,6 +38,7 @@ async def put(resources: Resources, request: Request) -> Response:
         if_match=_precondition(request),
     )
     stored = await manifests.put(resources, push)
+    traffic.pushed(resources, name, push.tags)
     headers = [
         ("Location", f"/v2/{name}/manifests/{stored.digest}"),
         ("Docker-Content-Digest", str(stored.digest)),
