@@ -6,19 +6,19 @@
 Templates escape all values. Nothing of a page runs or is styled but files of ours (W1).
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from kho.server.index.rights import access
-from kho.server.policy.access import Action, Principal, allowed
+from kho.server.policy.access import ANYONE, NOBODY, Action, Principal, allowed
 from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.paths import page_of
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import preferences, static
-from kho.server.web.ui.preferences import Preferences
+from kho.server.web.ui import charts, preferences, static
 from kho.server.web.visits import Visit
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_NOTICE: Final = re.compile(r"[a-z-]{1,40}")
 SAFE_HEADERS: Final = (
     ("cache-control", "no-store"),
     ("content-security-policy", _POLICY),
@@ -60,15 +61,45 @@ async def page(
     *,
     status: int = 200,
     headers: tuple[tuple[str, str], ...] = (),
+    here: Visit | None = None,
     **values: object,
 ) -> Response:
-    """A whole page; a request of htmx for a part (`HX-Target`) gets the same page, and picks."""
-    here = await visits.visit(resources, request)
-    chosen = preferences.of(request, here.base)
-    principal = here.visitor.principal if here.visitor else request.caller.principal
-    if not principal.open and here.visitor is None:
+    """A whole page; a request of htmx for a part (`HX-Target`) gets the same page, and picks.
+
+    `here` is the visit, where the handler knows it already.
+    """
+    here = here or await visits.visit(resources, request)
+    if here.visitor is not None:
+        principal = here.visitor.principal
+    elif await access.is_open(resources):
+        principal = ANYONE
+    else:
         principal = await access.anonymous(resources, shown=False)
-    frame = {
+    frame = _frame(resources, request, here, principal)
+    return _answer(template, status, here, headers, {**frame, **values})
+
+
+def bare(
+    resources: Resources,
+    request: Request,
+    template: str,
+    *,
+    status: int,
+    headers: tuple[tuple[str, str], ...] = (),
+    **values: object,
+) -> Response:
+    """A page for anybody, without a question to the database."""
+    here = visits.stranger(request, resources.config)
+    frame = _frame(resources, request, here, NOBODY)
+    return _answer(template, status, here, headers, {**frame, **values})
+
+
+def _frame(
+    resources: Resources, request: Request, here: Visit, principal: Principal
+) -> dict[str, object]:
+    """What templates know beside the values of their page."""
+    chosen = preferences.of(request, here.base)
+    return {
         "viewer": Viewer(here, principal),
         "host": here.host,
         "base": here.base,
@@ -79,9 +110,26 @@ async def page(
         "language": chosen.language,
         "theme": chosen.theme,
         "runtime": chosen.runtime,
+        "index": resources.config.index.enabled,
+        "notice": notice_of(request),
     }
-    text = _rendered(template, chosen, {**frame, **values})
+
+
+def _answer(
+    template: str,
+    status: int,
+    here: Visit,
+    headers: tuple[tuple[str, str], ...],
+    values: Mapping[str, object],
+) -> Response:
+    text = environment(str(values["language"])).get_template(template).render(values)
     return html(status, text, *here.cookies(), *headers)
+
+
+def notice_of(request: Request) -> str:
+    """What a form before this page has done: a word that notices.html has a text for, or none."""
+    word = request.query("done") or ""
+    return word if _NOTICE.fullmatch(word) else ""
 
 
 def html(status: int, text: str, *more: tuple[str, str]) -> Response:
@@ -100,10 +148,6 @@ def html(status: int, text: str, *more: tuple[str, str]) -> Response:
 def _here(request: Request) -> str:
     query = request.scope["query_string"].decode("latin-1")
     return quote(request.path, safe="/:@") + (f"?{query}" if query else "")
-
-
-def _rendered(template: str, chosen: Preferences, values: Mapping[str, object]) -> str:
-    return environment(chosen.language).get_template(template).render(values)
 
 
 @lru_cache(maxsize=8)
@@ -126,6 +170,12 @@ def environment(language: str) -> "Environment":
     found = translations(language)
     made.install_gettext_callables(found.gettext, found.ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.filters.update(formats.filters(language, found.gettext, found.ngettext))
+    made.filters.update(
+        chart_bars=charts.bars,
+        chart_line=charts.line,
+        chart_shares=charts.shares,
+        chart_treemap=charts.treemap,
+    )
     made.globals.update(
         asset=static.address,
         icon=formats.icon,
