@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -15,6 +14,7 @@ import click
 from kho.server.commands.operator import Flags, fail, operation, run
 from kho.server.database import audit
 from kho.server.database.audit import OUTCOMES, AuditRow, Filter
+from kho.server.index.trail import moment
 from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources
 
@@ -24,9 +24,6 @@ FOLLOW_SECONDS: Final = 1.0
 # at the same ids again for so many rounds, and begins so many ids back.
 SETTLE_POLLS: Final = 10
 RECENT: Final = 1000
-
-_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
-_UNIT_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
 @click.command("audit")
@@ -95,22 +92,6 @@ def _checked(since: str | None, until: str | None, repository: str) -> None:
             compiled(repository)
     except ValueError as error:
         fail(str(error), code=2)
-
-
-def moment(text: str, now_ms: int) -> int:
-    """The moment that the text names, in milliseconds; without an offset it is UTC.
-
-    Raises ValueError.
-    """
-    ago = _AGO.fullmatch(text)
-    if ago:
-        return now_ms - int(ago[1]) * _UNIT_MS[ago[2]]
-    try:
-        found = datetime.fromisoformat(text)
-        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        allowed = "a time ago such as 90m, 12h, 7d, a date such as 2026-11-01, or ISO 8601"
-        raise ValueError(f"{text!a} is no time; allowed is {allowed}") from None
 
 
 class Trail:

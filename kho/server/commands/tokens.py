@@ -10,7 +10,6 @@ from kho.server.commands.operator import OPERATOR, Command, as_json, fail, opera
 from kho.server.index.errors import Invalid
 from kho.server.index.tokens import access_tokens
 from kho.server.index.tokens.access_tokens import LIFETIMES, AccessToken
-from kho.server.policy.access import PUSHING, Allowance
 from kho.server.resources import Resources
 
 _COLUMNS = ("id", "owner", "name", "scopes", "created_at", "expires_at", "last_used_at")
@@ -82,7 +81,7 @@ def create_command(
     made = run(flags, work)
     click.echo(made.secret)
     end = "never ends" if made.seconds is None else f"ends in {_in_words(made.seconds)}"
-    most = "all that its owner may do" if ceiling is None else ", ".join(map(_told_scope, ceiling))
+    most = ", ".join(access_tokens.told_ceiling(ceiling) or ["all that its owner may do"])
     click.echo(f"khod: token {name} of {owner} {end}; it may do, at most: {most}", err=True)
 
 
@@ -123,7 +122,7 @@ def list_command(
 
 
 def _in_line(row: AccessToken) -> str:
-    return "all" if row.ceiling is None else " ".join(map(_told_scope, row.ceiling))
+    return " ".join(access_tokens.told_ceiling(row.ceiling) or ["all"])
 
 
 @group.command("revoke")
@@ -145,15 +144,9 @@ def _told(row: AccessToken) -> dict[str, object]:
         "id": row.id,
         "owner": row.owner,
         "name": row.name,
-        "scopes": None if row.ceiling is None else list(map(_told_scope, row.ceiling)),
+        "scopes": access_tokens.told_ceiling(row.ceiling),
         "created_at": iso(row.created_at),
         "expires_at": None if row.expires_at is None else iso(row.expires_at),
         "expired": row.expired,
         "last_used_at": None if row.last_used_at is None else iso(row.last_used_at),
     }
-
-
-def _told_scope(line: Allowance) -> str:
-    """As `--scope` reads it."""
-    actions = line.actions - (PUSHING - {"push"}) if line.actions >= PUSHING else line.actions
-    return f"{line.pattern}:{','.join(sorted(actions))}"

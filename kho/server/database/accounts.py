@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Integer, bindparam, select, update
+from sqlalchemy import BigInteger, Integer, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.server.database import revisions
@@ -75,6 +75,7 @@ _SIGN_OUT: Final = Statement(
     sqlalchemy.delete(credentials)
     .where(credentials.c.subject == bindparam("subject"))
     .where(OneOf(credentials.c.kind, "kinds"))
+    .where(credentials.c.id != bindparam("keep", type_=BigInteger()))
 )
 # The link that makes the first administrator is good until somebody else has become one.
 _DROP_SETUP_LINKS: Final = Statement(
@@ -187,9 +188,9 @@ async def logged_in(tx: Transaction, name: str) -> None:
     await tx.run(_LOGGED_IN, of=name)
 
 
-async def sign_out(tx: Transaction, name: str) -> int:
-    """End its sessions and refresh tokens, and count them; access tokens stay."""
-    return await tx.run(_SIGN_OUT, subject=f"user:{name}", kinds=listed(_SIGNED_IN))
+async def sign_out(tx: Transaction, name: str, keep: int = 0) -> int:
+    """End its sessions and refresh tokens, and count them; access tokens stay, and `keep`."""
+    return await tx.run(_SIGN_OUT, subject=f"user:{name}", kinds=listed(_SIGNED_IN), keep=keep)
 
 
 async def delete(tx: Transaction, name: str) -> bool:

@@ -92,7 +92,7 @@ class Filter(NamedTuple):
     """Which events: all that is given must hold; `*` in text stands for any characters.
 
     One of `actions` must match. `since_ms` is the first moment that counts, `until_ms` the first
-    that does not any more.
+    that does not any more; `before_id` is above the ids that count.
     """
 
     since_ms: int | None = None
@@ -101,6 +101,7 @@ class Filter(NamedTuple):
     actions: tuple[str, ...] = ()
     repository: str = ""
     outcome: str = ""
+    before_id: int | None = None
 
 
 async def record(tx: Transaction, event: Event, *, age_ms: int = 0) -> None:
@@ -181,6 +182,8 @@ def _shaped(names: tuple[str, ...], likes: tuple[str, ...], newest: bool) -> Sta
             query = query.where(_table.at >= bindparam(name, type_=BigInteger()))
         elif name == "until_ms":
             query = query.where(_table.at < bindparam(name, type_=BigInteger()))
+        elif name == "before_id":
+            query = query.where(_table.id < bindparam(name, type_=BigInteger()))
         elif name in likes:
             query = query.where(_matches(_table[name], name))
         elif not name.startswith("action_"):

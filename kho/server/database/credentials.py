@@ -67,6 +67,7 @@ _FIND: Final = Statement(
     select(*_ROW).where(_table.secret_hash == bindparam("secret_hash")).where(*_LIVING)
 )
 _OF_ID: Final = Statement(select(*_ROW).where(_table.id == bindparam("id")).where(*_LIVING))
+_OF_ID_OR_EXPIRED: Final = Statement(select(*_ROW).where(_table.id == bindparam("id")))
 _ID_OF_HASH: Final = Statement(
     select(_table.id).where(_table.secret_hash == bindparam("secret_hash"))
 )
@@ -189,9 +190,11 @@ async def find(tx: Transaction, secret_hash: str) -> CredentialRow | None:
     return None if row is None else CredentialRow(*row)
 
 
-async def of_id(tx: Transaction, credential_id: int) -> CredentialRow | None:
-    """The credential, unless it or its parent has expired."""
-    row = await tx.one(_OF_ID, id=credential_id)
+async def of_id(
+    tx: Transaction, credential_id: int, *, expired: bool = False
+) -> CredentialRow | None:
+    """The credential, unless it or its parent has expired, where that is not all the same."""
+    row = await tx.one(_OF_ID_OR_EXPIRED if expired else _OF_ID, id=credential_id)
     return None if row is None else CredentialRow(*row)
 
 

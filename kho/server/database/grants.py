@@ -58,6 +58,7 @@ _PAGE: Final = Statement(
 _OF_SUBJECT: Final = Statement(
     select(*_COLUMNS).where(_table.subject == bindparam("subject")).order_by(_table.id)
 )
+_OF_ID: Final = Statement(select(*_COLUMNS).where(_table.id == bindparam("id", type_=BigInteger())))
 _COUNT_OF_ROLE: Final = Statement(
     select(func.count()).select_from(grants).where(_table.role == bindparam("role"))
 )
@@ -106,6 +107,12 @@ async def remove(tx: Transaction, subject: str, role: str, pattern: str) -> bool
 async def page(tx: Transaction, after: int | None, limit: int) -> list[GrantRow]:
     """The grants after the one of that id, the oldest first."""
     return [GrantRow(*row) for row in await tx.all(_PAGE, after=after or 0, limit=limit)]
+
+
+async def of_id(tx: Transaction, grant_id: int) -> GrantRow | None:
+    """The grant of that number."""
+    row = await tx.one(_OF_ID, id=grant_id)
+    return None if row is None else GrantRow(*row)
 
 
 async def of_subject(tx: Transaction, subject: str) -> list[GrantRow]:

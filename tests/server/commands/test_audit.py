@@ -15,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from kho.server.cli import main
-from kho.server.commands.audit import iso, moment
+from kho.server.commands.audit import iso
 from kho.server.database import audit
 from kho.server.database.audit import Event
 from kho.server.database.open import open_database
+from kho.server.index.trail import moment
 
 EVENTS = [
     (Event("login", "failed", "user:bob", address="192.0.2.9", count=3), 3 * 86_400_000),

@@ -77,17 +77,19 @@ async def add(
     return await resources.database.write(_add, name, password_hash, email, admin, by)
 
 
-async def set_password(resources: Resources, name: str, password: str, *, by: str) -> int:
+async def set_password(
+    resources: Resources, name: str, password: str, *, by: str, keep: int = 0
+) -> int:
     """Replace the password, and end the user's sessions and refresh tokens: their number.
 
-    Raises Invalid, NotFound.
+    `keep` is the session that stays. Raises Invalid, NotFound.
     """
     from kho.server.index.sources.passwords import hash_password  # noqa: PLC0415
 
     check_password(password)
     _require_local(_found(await resources.database.read(rows.find, name), name))
     password_hash = await hash_password(resources, password)
-    return await resources.database.write(_set_password, name, password_hash, by)
+    return await resources.database.write(_set_password, name, password_hash, by, keep)
 
 
 async def change(
@@ -115,9 +117,12 @@ async def show(resources: Resources, name: str) -> Known:
 
 async def every(resources: Resources) -> list[AccountRow]:
     """All accounts, by name."""
-    return await pages.every(
-        lambda last, limit: resources.database.read(rows.page, last and last.name, limit)
-    )
+    return await pages.every(lambda last, limit: page(resources, last and last.name, limit))
+
+
+async def page(resources: Resources, after: str | None, limit: int) -> list[AccountRow]:
+    """The accounts after that name."""
+    return await resources.database.read(rows.page, after, limit)
 
 
 async def nobody_yet(tx: Transaction) -> bool:
@@ -137,10 +142,10 @@ async def _add(
     return first
 
 
-async def _set_password(tx: Transaction, name: str, password_hash: str, by: str) -> int:
+async def _set_password(tx: Transaction, name: str, password_hash: str, by: str, keep: int) -> int:
     _require_local(_found(await rows.find(tx, name), name))
     await rows.set_password(tx, name, password_hash)
-    ended = await rows.sign_out(tx, name)
+    ended = await rows.sign_out(tx, name, keep)
     await _record(tx, "user.password", name, by, ended=ended)
     return ended
 

@@ -46,9 +46,12 @@ async def members(resources: Resources, name: str) -> list[MemberRow]:
 
 async def every(resources: Resources) -> list[GroupRow]:
     """All groups, by name."""
-    return await pages.every(
-        lambda last, limit: resources.database.read(rows.page, last and last.name, limit)
-    )
+    return await pages.every(lambda last, limit: page(resources, last and last.name, limit))
+
+
+async def page(resources: Resources, after: str | None, limit: int) -> list[GroupRow]:
+    """The groups after that name."""
+    return await resources.database.read(rows.page, after, limit)
 
 
 async def _add(tx: Transaction, name: str, by: str) -> None:

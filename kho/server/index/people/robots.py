@@ -47,9 +47,12 @@ async def show(resources: Resources, name: str) -> RobotRow:
 
 async def every(resources: Resources) -> list[RobotRow]:
     """All robots, by name."""
-    return await pages.every(
-        lambda last, limit: resources.database.read(rows.page, last and last.name, limit)
-    )
+    return await pages.every(lambda last, limit: page(resources, last and last.name, limit))
+
+
+async def page(resources: Resources, after: str | None, limit: int) -> list[RobotRow]:
+    """The robots after that name."""
+    return await resources.database.read(rows.page, after, limit)
 
 
 async def _add(tx: Transaction, name: str, description: str, by: str) -> bool:

@@ -48,6 +48,25 @@ async def every(resources: Resources, subject: str | None = None) -> list[GrantR
     return await resources.database.read(_every)
 
 
+async def page(
+    resources: Resources, after: int, limit: int, *, subject: str = "", repository: str = ""
+) -> list[GrantRow]:
+    """The grants after that id, of one subject and for one repository where these are given.
+
+    Raises Invalid.
+    """
+    if not subject and not repository:
+        return await resources.database.read(rows.page, after, limit)
+    found = await every(resources, subject or None)
+    fit = [one for one in found if not repository or _matches(one.pattern, repository)]
+    return [one for one in fit if one.id > after][:limit]
+
+
+async def remove_id(resources: Resources, grant_id: int, *, by: str) -> None:
+    """Take the role back that has this number. Raises NotFound."""
+    await resources.database.remove(_remove_id, grant_id, by)
+
+
 async def on_repository(
     resources: Resources, repository: str, subject: str | None = None
 ) -> list[GrantRow]:
@@ -111,6 +130,13 @@ async def _remove(tx: Transaction, grant: tuple[str, str, str], by: str) -> None
             f" `khod grants list --subject {subject}` shows what it has"
         )
     await _record(tx, "grant.remove", grant, by)
+
+
+async def _remove_id(tx: Transaction, grant_id: int, by: str) -> None:
+    found = await rows.of_id(tx, grant_id)
+    if found is None:
+        raise NotFound(f"there is no grant {grant_id}")
+    await _remove(tx, (found.subject, found.role, found.pattern), by)
 
 
 async def _every(tx: Transaction) -> list[GrantRow]:

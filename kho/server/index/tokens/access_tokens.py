@@ -128,6 +128,16 @@ async def _source_elsewhere(resources: Resources, owner: str) -> str | None:
     return "ldap" if config.ldap.url else None
 
 
+def told_ceiling(ceiling: Ceiling | None) -> list[str] | None:
+    """A ceiling as `parse_ceiling` reads it; None: no ceiling."""
+    return None if ceiling is None else [_told_line(line) for line in ceiling]
+
+
+def _told_line(line: Allowance) -> str:
+    actions = line.actions - (PUSHING - {"push"}) if line.actions >= PUSHING else line.actions
+    return f"{line.pattern}:{','.join(sorted(actions))}"
+
+
 async def _create(tx: Transaction, new: NewCredential, elsewhere: str | None, by: str) -> None:
     source = await _source(tx, new.subject) or elsewhere
     if source is None:
@@ -154,6 +164,16 @@ async def every(resources: Resources, owner: str | None) -> list[AccessToken]:
     return [_told(row) for row in await _rows(resources, owner)]
 
 
+async def page(
+    resources: Resources, owner: str | None, after: int, limit: int
+) -> list[AccessToken]:
+    """Those after that id. Raises Invalid."""
+    if owner is not None:
+        kind_for(owner)
+    found = await resources.database.read(rows.page, owner, ACCESS_TOKENS, after, limit)
+    return [_told(row) for row in found]
+
+
 async def _rows(resources: Resources, owner: str | None) -> list[CredentialRow]:
     found = await pages.every(
         lambda last, limit: resources.database.read(
@@ -174,6 +194,11 @@ def _told(row: CredentialRow) -> AccessToken:
         expired=row.expires_at is not None and row.expires_at <= row.now,
         last_used_at=row.last_used_at,
     )
+
+
+async def revoke_id(resources: Resources, token: int, owner: str | None, *, by: str) -> None:
+    """End the token of that id, if it is the owner's; None is anybody's. Raises NotFound."""
+    await resources.database.remove(credentials.remove_owned, token, owner, ACCESS_TOKENS, by)
 
 
 async def revoke(resources: Resources, token: str, owner: str | None, *, by: str) -> AccessToken:

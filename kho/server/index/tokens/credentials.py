@@ -22,7 +22,7 @@ from kho.server.database import credentials as rows
 from kho.server.database.credentials import CredentialRow, NewCredential
 from kho.server.database.engine import Transaction
 from kho.server.database.errors import ConstraintViolated
-from kho.server.index.errors import Conflict
+from kho.server.index.errors import Conflict, NotFound
 from kho.server.policy.access import ON_REPOSITORIES, Allowance, Ceiling, parse_actions
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources
@@ -252,6 +252,18 @@ async def remove(tx: Transaction, credential_id: int, by: str) -> bool:
     event = audit.Event("token.revoke", "allowed", by, target=target, details={"kind": row.kind})
     await audit.record(tx, event)
     return True
+
+
+async def remove_owned(
+    tx: Transaction, credential_id: int, owner: str | None, kinds: tuple[str, ...], by: str
+) -> None:
+    """The same, if it is of these kinds and the owner's, or anybody's. Raises NotFound."""
+    row = await rows.of_id(tx, credential_id, expired=True)
+    own = row is not None and row.kind in kinds and owner in (None, row.subject)
+    if not own or not await remove(tx, credential_id, by):
+        what = "login" if "session" in kinds else "token"
+        whose = "" if owner is None else f" of {owner}"
+        raise NotFound(f"there is no {what} {credential_id}{whose}")
 
 
 async def purge(resources: Resources) -> int:
