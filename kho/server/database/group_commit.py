@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from kho.oci.errors import InsufficientStorage, Unavailable
+from kho.server import waking
 from kho.server.database.engine import Transaction
 from kho.server.database.reserve import Reserve
 from kho.server.database.sqlite_connection import (
@@ -102,7 +103,7 @@ class GroupCommit:
         self._flushing = True
         self._ended = False
         self._line: deque[_Handed[Any]] = deque()  # taken from the queue, by the thread
-        self._thread = threading.Thread(target=self._serve, name="group-commit", daemon=True)
+        self._thread = threading.Thread(target=self._run_thread, name="group-commit", daemon=True)
         self._thread.start()
 
     async def submit(
@@ -139,13 +140,17 @@ class GroupCommit:
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join, PATIENCE_SECONDS)
 
+    def _run_thread(self) -> None:
+        try:
+            self._serve()
+        except MemoryError:  # even for telling that there is none
+            waking.end()
+
     def _serve(self) -> None:
         while self._somebody_waits():
             batch = self._commit()
-            try:
-                self._loop.call_soon_threadsafe(_resolve, batch)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                break
+            if not waking.wake(self._loop, _resolve, batch):
+                break  # the loop is closed: nobody waits any more
             del batch  # results are not kept alive until the next write
         self._connection.close()
         self._turnstile.close()

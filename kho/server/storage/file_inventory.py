@@ -9,8 +9,8 @@ from typing import Final
 
 from kho.oci.digest import Digest
 from kho.oci.errors import DigestInvalid
-from kho.server.storage.files import Threads
 from kho.server.storage.interface import StoredBlob, StoredSession
+from kho.server.storage.threads import Threads
 
 BATCH: Final = 1000
 

@@ -24,7 +24,6 @@ from kho.oci.hashing import Hasher, new_resumable_hasher, resume_hasher
 from kho.server.storage.file_inventory import FileInventory
 from kho.server.storage.file_reader import FileReader
 from kho.server.storage.files import (
-    Threads,
     as_registry_error,
     fsync_folder,
     fsync_named,
@@ -33,6 +32,7 @@ from kho.server.storage.files import (
 from kho.server.storage.interface import Checkpoint, UploadMissing
 from kho.server.storage.quarantine import Shelf, held_folder
 from kho.server.storage.session_file import hash_file, lock, write_all
+from kho.server.storage.threads import Threads
 from kho.server.storage.verified import Verified, identity_of
 from kho.server.storage.writeback import start_writeback
 

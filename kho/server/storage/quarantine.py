@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kho.server.storage.files import Threads, fsync_folder, make_folders, opened_folder
+from kho.server.storage.files import fsync_folder, make_folders, opened_folder
+from kho.server.storage.threads import Threads
 from kho.server.storage.verified import Verified
 
 

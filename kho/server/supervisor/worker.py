@@ -17,10 +17,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+import granian._loops
 import granian._signals
 from granian._granian import WorkerSignal
 
-from kho.server import metrics, telemetry
+from kho.server import metrics, telemetry, waking
+from kho.server.supervisor.wakeful_loop import new_loop
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -103,6 +105,7 @@ def run_worker(
     metrics.use_slot(slot)
     departure = Departure(listener, TLS_SETTLE_SECONDS if tls else SETTLE_SECONDS)
     granian._signals.set_loop_signals = departure.listen  # noqa: SLF001
+    granian._loops.loops.register("uvloop")(new_loop)  # noqa: SLF001
 
     def started() -> None:
         departure.started()
@@ -113,6 +116,8 @@ def run_worker(
 
     try:
         serve(lambda: _told(load_app(), started))
+    except MemoryError:
+        waking.end()
     except Exception as error:  # noqa: BLE001  one line instead of a traceback
         telemetry.log_failure("worker failed", error)
         sys.exit(1)
