@@ -1,16 +1,15 @@
 """How templates show sizes, times, numbers and icons."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from time import time
 from typing import Any, Final
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from markupsafe import Markup
+
+from kho.server.web.ui.icons import shapes
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _STEP: Final = 1000
@@ -21,11 +20,7 @@ _DAY: Final = 86400
 _MONTH: Final = 30 * _DAY
 _YEAR: Final = 365 * _DAY
 
-_ICON: Final = Markup(
-    '<svg class="icon" {} viewBox="0 0 24 24" width="16" height="16" fill="none"'
-    ' stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round">'
-    "{}</svg>"
-)
+_ICON: Final = Markup('<svg class="icon" {}><use href="#i-{}"/></svg>')
 
 Gettext = Callable[[str], str]
 Ngettext = Callable[[str, str, int], str]
@@ -99,11 +94,6 @@ def icon(name: str, label: str = "") -> Markup:
     told = Markup('aria-hidden="true"')
     if label:
         told = Markup('role="img" aria-label="{}"').format(label)
-    return _ICON.format(told, Markup(_icons()[name]))  # noqa: S704  shapes of our own file
-
-
-@cache
-def _icons() -> dict[str, str]:
-    path = Path(__file__).parent / "icons.json"
-    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    if name not in shapes():
+        raise KeyError(name)
+    return _ICON.format(told, name)

@@ -9,9 +9,11 @@ Templates escape all values. Nothing of a page runs or is styled but files of ou
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from kho.oci.errors import RegistryError
 from kho.server.index.rights import access
 from kho.server.policy.access import ANYONE, NOBODY, Action, Principal, allowed
 from kho.server.resources import Resources
@@ -19,6 +21,7 @@ from kho.server.web import visits
 from kho.server.web.paths import page_of
 from kho.server.web.request import Request, Response
 from kho.server.web.ui import charts, preferences, static
+from kho.server.web.ui.icons import drawings
 from kho.server.web.visits import Visit
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ _POLICY: Final = (
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _NOTICE: Final = re.compile(r"[a-z-]{1,40}")
+_DRAWINGS: Final = "<!-- drawings -->"
 SAFE_HEADERS: Final = (
     ("cache-control", "no-store"),
     ("content-security-policy", _POLICY),
@@ -61,14 +65,16 @@ async def page(
     *,
     status: int = 200,
     headers: tuple[tuple[str, str], ...] = (),
-    here: Visit | None = None,
+    known: Visit | None = None,
+    shared: Mapping[str, object] = MappingProxyType({}),
     **values: object,
 ) -> Response:
     """A whole page; a request of htmx for a part (`HX-Target`) gets the same page, and picks.
 
-    `here` is the visit, where the handler knows it already.
+    `known` is the visit, where the handler has looked at it already; `shared` are values that pages
+    have in common.
     """
-    here = here or await visits.visit(resources, request)
+    here = known or await visits.visit(resources, request)
     if here.visitor is not None:
         principal = here.visitor.principal
     elif await access.is_open(resources):
@@ -76,7 +82,7 @@ async def page(
     else:
         principal = await access.anonymous(resources, shown=False)
     frame = _frame(resources, request, here, principal)
-    return _answer(template, status, here, headers, {**frame, **values})
+    return _answer(template, status, here, headers, {**frame, **shared, **values})
 
 
 def bare(
@@ -123,12 +129,16 @@ def _answer(
     values: Mapping[str, object],
 ) -> Response:
     text = environment(str(values["language"])).get_template(template).render(values)
+    text = text.replace(_DRAWINGS, drawings(text))
     return html(status, text, *here.cookies(), *headers)
 
 
 def notice_of(request: Request) -> str:
     """What a form before this page has done: a word that notices.html has a text for, or none."""
-    word = request.query("done") or ""
+    try:
+        word = request.query("done") or ""
+    except RegistryError:  # a query that cannot be read, which another answer tells
+        return ""
     return word if _NOTICE.fullmatch(word) else ""
 
 

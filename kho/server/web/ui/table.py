@@ -5,7 +5,7 @@ from typing import Final
 from kho.server.policy.access import Action
 from kho.server.web.request import Audience
 from kho.server.web.route import Handler, Route
-from kho.server.web.ui import home, preferences, static
+from kho.server.web.ui import home, preferences, static, tags
 
 
 def _page(template: str, action: Action, handler: Handler, method: str = "GET") -> Route:
@@ -17,5 +17,6 @@ PAGES: Final = (
     Route("static", "GET", "/favicon.ico", Action.OPERATE, static.icon, index=True),
     Route("static", "GET", "/robots.txt", Action.OPERATE, static.robots),
     _page("/", Action.BROWSE, home.page),
-    _page("/-/preferences", Action.BROWSE, preferences.keep, "POST"),
+    Route("page", "POST", "/-/preferences", Action.SIGN_IN, preferences.keep, Audience.PEOPLE),
+    _page("/{name}/-/tags", Action.PULL, tags.page),
 )

@@ -7,7 +7,9 @@
   };
 
   const copy = async (button) => {
-    const text = button.dataset.copy;
+    // A digest stands in the title of what shows its beginning.
+    const text = button.dataset.copy || button.parentElement.title;
+    const done = document.body.dataset.copied;
     try {
       await navigator.clipboard.writeText(text);
     } catch {
@@ -21,9 +23,9 @@
       area.remove();
       button.focus();
     }
-    speak(button.dataset.done);
+    speak(done);
     const before = button.title;
-    button.title = button.dataset.done;
+    button.title = done;
     button.classList.add("copied");
     setTimeout(() => {
       button.title = before;
