@@ -55,6 +55,36 @@ def _one_of_postgresql(element: OneOf, compiler: SQLCompiler, **kwargs: object) 
     return f"({column} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({strings} AS jsonb)))))"
 
 
+class OneOfNumbers(FunctionElement[bool]):
+    """`column` is one of the numbers of a JSON list."""
+
+    inherit_cache = True
+    type = Boolean()
+
+    def __init__(self, column: ColumnElement[int], parameter: str) -> None:
+        super().__init__(column, bindparam(parameter, type_=Text()))
+
+    def self_group(self, against: object = None) -> "OneOfNumbers":
+        """Stay as it is; see OneOf."""
+        del against
+        return self
+
+
+@compiles(OneOfNumbers, "sqlite")
+def _one_of_numbers_sqlite(element: OneOfNumbers, compiler: SQLCompiler, **kwargs: object) -> str:
+    column, numbers = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"({column} IN (SELECT value FROM json_each({numbers})))"  # noqa: S608
+
+
+@compiles(OneOfNumbers, "postgresql")
+def _one_of_numbers_postgresql(
+    element: OneOfNumbers, compiler: SQLCompiler, **kwargs: object
+) -> str:
+    column, numbers = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    texts = f"jsonb_array_elements_text(CAST({numbers} AS jsonb))"
+    return f"({column} = ANY (ARRAY(SELECT CAST({texts} AS BIGINT))))"
+
+
 class Claim(FunctionElement[Any]):
     """Until the transaction ends, no other claims the same number and text.
 

@@ -1,10 +1,9 @@
-"""Tables of the search.
+"""Tables of the search: what is known of a repository as text, and the words of it.
 
-search_documents   what is known of a repository, as text: hits are explained from it
-search_words       the words of it, each once, with the best place it stands in
-
-    by repository: repository_id, word            does this repository have the word?
-    by word:       field, word, repository_id     who has a word that begins so?
+search_documents   hits are explained from it; what did not change is not worked out again
+search_words       each word once, with the best field that it stands in; looked up
+                     by (repository_id, word)          has this repository the word?
+                     by (field, word, repository_id)   who has a word that begins so?
 """
 
 from sqlalchemy import Column, Index, Integer, Table, Text

@@ -1,0 +1,144 @@
+"""The search kept up to date, in the transaction that changes what a repository is found by.
+
+rows ─► Source ─► as it was? done
+                └► words ─► those that came are inserted, those that went are deleted
+"""
+
+import json
+from typing import Final
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Integer, bindparam, cast, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from kho.server.database.constructs import OneOf, entries, listed
+from kho.server.database.engine import Transaction
+from kho.server.database.schema import (
+    images,
+    manifests,
+    readmes,
+    repositories,
+    search_documents,
+    search_words,
+    tags,
+)
+from kho.server.database.search_document import (
+    IMAGES,
+    README,
+    TAGS,
+    Image,
+    source_of,
+    words_of,
+)
+from kho.server.database.statement import Statement
+
+_repository = bindparam("repository_id", type_=BigInteger())
+_head = func.substr(readmes.c.body, 1, 4 * README)
+# The lock makes two pushes at once see each other's tags.
+_SUBJECT: Final = Statement(
+    select(
+        repositories.c.name,
+        repositories.c.description,
+        select(_head).where(readmes.c.repository_id == repositories.c.id).scalar_subquery(),
+        select(search_documents.c.source)
+        .where(search_documents.c.repository_id == repositories.c.id)
+        .scalar_subquery(),
+        sqlalchemy.exists().where(manifests.c.repository_id == repositories.c.id),
+    )
+    .where(repositories.c.id == _repository)
+    .with_for_update(of=repositories, key_share=True)
+)
+_newest = (
+    select(tags.c.name)
+    .where(tags.c.repository_id == _repository)
+    .order_by(tags.c.updated_at.desc(), tags.c.name.desc())
+)
+_TAGS: Final = Statement(_newest.limit(bindparam("limit", type_=Integer())))
+_pointed = (
+    select(tags.c.digest)
+    .where(tags.c.repository_id == _repository)
+    .order_by(tags.c.updated_at.desc(), tags.c.name.desc())
+    .limit(bindparam("limit", type_=Integer()))
+    .subquery()
+)
+_IMAGES: Final = Statement(
+    select(manifests.c.artifact_type, images.c.kind, images.c.platforms, images.c.labels)
+    .select_from(
+        _pointed.join(
+            manifests,
+            (manifests.c.repository_id == _repository) & (manifests.c.digest == _pointed.c.digest),
+        ).outerjoin(images, images.c.manifest_id == manifests.c.id)
+    )
+    .order_by(manifests.c.id.desc())
+)
+_words = search_words.c
+_document = insert(search_documents).values(repository_id=_repository, source=bindparam("source"))
+_KEEP: Final = Statement(
+    _document.on_conflict_do_update(
+        index_elements=[search_documents.c.repository_id],
+        set_={"source": _document.excluded.source},
+    )
+)
+_WORDS: Final = Statement(
+    select(_words.word, _words.field).where(_words.repository_id == _repository)
+)
+_DROP: Final = Statement(
+    sqlalchemy.delete(search_words)
+    .where(_words.repository_id == _repository)
+    .where(OneOf(_words.word, "words"))
+)
+_new = entries("words")
+_ADD: Final = Statement(
+    sqlalchemy.insert(search_words).from_select(
+        ["repository_id", "word", "field"],
+        select(
+            _repository,
+            _new.c.first,
+            cast(_new.c.second, Integer()),
+        ),
+    )
+)
+_FORGET: Final = Statement(
+    sqlalchemy.delete(search_documents).where(search_documents.c.repository_id == _repository)
+)
+_FORGET_WORDS: Final = Statement(
+    sqlalchemy.delete(search_words).where(_words.repository_id == _repository)
+)
+
+
+async def refresh(tx: Transaction, repository_id: int) -> None:
+    """Let it be found by what its rows say now; one that holds no manifest is not found.
+
+    It locks the row of the repository, so it belongs to the end of its transaction.
+    """
+    row = await tx.one(_SUBJECT, repository_id=repository_id)
+    if row is None:
+        return
+    name, description, readme, before, holds = row
+    if not holds:
+        if before is not None:
+            await remove(tx, repository_id)
+        return
+    newest = await tx.all(_TAGS, repository_id=repository_id, limit=TAGS)
+    pointed = await tx.all(_IMAGES, repository_id=repository_id, limit=IMAGES)
+    found = [Image(*one) for one in dict.fromkeys(pointed)]
+    source = source_of(description, readme, (tag for (tag,) in newest), found)
+    text = json.dumps(source, ensure_ascii=False, separators=(",", ":"))
+    if text == before:
+        return
+    await tx.run(_KEEP, repository_id=repository_id, source=text)
+    after = words_of(name, source)
+    rows = await tx.all(_WORDS, repository_id=repository_id) if before else []
+    stored: dict[str, int] = {word: field for word, field in rows}  # noqa: C416 - it has types
+    gone = [word for word, field in stored.items() if after.get(word) != field]
+    new = [(word, str(int(field))) for word, field in after.items() if stored.get(word) != field]
+    if gone:
+        await tx.run(_DROP, repository_id=repository_id, words=listed(gone))
+    if new:
+        await tx.run(_ADD, repository_id=repository_id, words=json.dumps(new))
+
+
+async def remove(tx: Transaction, repository_id: int) -> None:
+    """Let it be found no longer."""
+    await tx.run(_FORGET, repository_id=repository_id)
+    await tx.run(_FORGET_WORDS, repository_id=repository_id)

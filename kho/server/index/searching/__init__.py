@@ -1,0 +1,1 @@
+"""Search: what was asked, where it is looked for, why it was found."""
