@@ -32,17 +32,10 @@ class _Visible(FunctionElement[bool]):
         return self
 
 
-# A condition of which no alternative holds hides the repository. CASE, since SQLite works out both
-# sides of an OR that it wants the value of.
-_SQLITE: Final = (
-    "(NOT EXISTS (SELECT 1 FROM json_each({0}) AS seen WHERE NOT EXISTS ("
-    "SELECT 1 FROM json_each(seen.value) AS way WHERE CASE"
-    " WHEN way.value ->> 0 = 'public' THEN {3} = 1"
-    " WHEN {1} < way.value ->> 0 THEN 0"
-    " WHEN {1} >= way.value ->> 1 THEN 0"
-    " WHEN way.value ->> 2 IS NULL THEN 1"
-    " ELSE {2} REGEXP (way.value ->> 2) END)))"
-)
+# SQLite would parse the conditions again for each row; a function of ours costs 2 us.
+_SQLITE: Final = "(kho_sees({0}, {1}, {2}, {3}))"
+# A condition of which no alternative holds hides the repository. CASE, so that an expression is
+# tried within its range alone.
 _POSTGRESQL: Final = (
     "(NOT EXISTS (SELECT 1 FROM jsonb_array_elements(CAST({0} AS jsonb)) AS seen WHERE NOT EXISTS ("
     "SELECT 1 FROM jsonb_array_elements(seen.value) AS way WHERE CASE"

@@ -11,6 +11,7 @@ from kho.oci.errors import InsufficientStorage, Unavailable
 from kho.server.database.errors import ConstraintViolated, UnusableDatabase
 from kho.server.database.statement import Row, Statement, Value
 from kho.server.policy.patterns import quick
+from kho.server.policy.sight import sees
 
 # The interpreter's own SQLite is older than the fix on most systems; `pysqlite3` brings its own.
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def connect(path: str, *, read_only: bool = False) -> "sqlite3.Connection":
         for setting in settings:
             connection.execute(f"PRAGMA {setting}")
         connection.create_function("regexp", 2, _matches, deterministic=True)
+        connection.create_function("kho_sees", 4, sees, deterministic=True)
     except BaseException:
         connection.close()
         raise
