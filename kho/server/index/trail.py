@@ -10,6 +10,8 @@ from kho.server.index.errors import Invalid
 from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources
 
+Entry = AuditRow
+
 OUTCOMES: Final = audit.OUTCOMES
 # Rows that are looked at for a page, at most: one that few fit is shorter than asked.
 LOOKED_AT: Final = 20_000

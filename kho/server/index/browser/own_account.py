@@ -37,6 +37,7 @@ class Login(NamedTuple):
     created_at: int
     last_used_at: int | None
     expires_at: int | None
+    expired: bool
 
 
 async def show(resources: Resources, name: str) -> Own:
@@ -67,7 +68,7 @@ async def change_password(
 async def logins_of(resources: Resources, subject: str, after: int, limit: int) -> list[Login]:
     """Where a user is signed in, after that id."""
     found = await resources.database.read(rows.page, subject, SIGNED_IN, after, limit)
-    return [_told(row) for row in found if row.expires_at is None or row.expires_at > row.now]
+    return [_told(row) for row in found]
 
 
 async def end_login(resources: Resources, subject: str, login: int) -> None:
@@ -88,4 +89,5 @@ def _told(row: CredentialRow) -> Login:
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
+        expired=row.expires_at is not None and row.expires_at <= row.now,
     )

@@ -14,6 +14,8 @@ from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
 
+Account = AccountRow
+
 LOCAL: Final = "local"
 PASSWORD_BYTES: Final = (8, 1024)
 EMAIL_LENGTH: Final = 254

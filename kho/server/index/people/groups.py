@@ -11,6 +11,8 @@ from kho.server.index.people.accounts import LOCAL, users_come_from_elsewhere
 from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
 
+Group = GroupRow
+
 
 async def add(resources: Resources, name: str, *, by: str) -> None:
     """Create a group. Raises Invalid, Conflict."""

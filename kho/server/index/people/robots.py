@@ -13,6 +13,8 @@ from kho.server.index.people.accounts import nobody_yet
 from kho.server.index.people.names import check_name
 from kho.server.resources import Resources
 
+Robot = RobotRow
+
 DESCRIPTION_LENGTH: Final = 500
 
 

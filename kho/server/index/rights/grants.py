@@ -21,6 +21,8 @@ from kho.server.policy.access import ANONYMOUS, ROLES
 from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources
 
+Given = GrantRow
+
 _ADD: Final = {"user": "khod users add", "group": "khod groups add", "robot": "khod robots add"}
 
 

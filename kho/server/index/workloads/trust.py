@@ -17,6 +17,8 @@ from kho.server.policy.names import fits
 from kho.server.policy.trust import Rule, check_conditions, unmet
 from kho.server.resources import Resources
 
+Trusted = TrustRow
+
 _AUDIENCE: Final = 512
 
 

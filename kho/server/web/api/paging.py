@@ -1,6 +1,7 @@
 """Lists of the API: a page, and the cursor that the next one begins after."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -10,11 +11,12 @@ from msgspec import Meta, Struct
 from kho.server.web.api.problems import Mistakes
 from kho.server.web.request import Request
 
-MOST: Final = 500
+MOST: Final = 200
 USUAL: Final = 100
 MOST_CHARACTERS: Final = 2048
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 Limit = Annotated[int, Meta(ge=1, le=MOST, description=f"how many at most, 1 to {MOST}")]
 After = Annotated[
@@ -35,6 +37,15 @@ class Listing(Struct, Generic[T], frozen=True):
 
     items: list[T]
     next: str | None
+
+
+def listing(
+    rows: Sequence[R], limit: int, told: Callable[[R], T], key: Callable[[R], object]
+) -> Listing[T]:
+    """A page of rows, of which one more was read than `limit`, so that it tells what follows."""
+    kept = rows[:limit]
+    following = cursor(key(kept[-1])) if len(rows) > limit else None
+    return Listing([told(row) for row in kept], following)
 
 
 def cursor(value: object) -> str:

@@ -7,7 +7,21 @@ import msgspec
 
 from kho.server.policy.access import Action
 from kho.server.resources import Resources
-from kho.server.web.api import openapi, whoami
+from kho.server.web.api import (
+    account,
+    grants,
+    groups,
+    keys,
+    openapi,
+    registry,
+    robots,
+    roles,
+    tokens,
+    trail,
+    trust,
+    users,
+    whoami,
+)
 from kho.server.web.api.operation import Call, Operation
 from kho.server.web.api.reading import JSON
 from kho.server.web.request import Response
@@ -43,5 +57,16 @@ OPERATIONS: Final = (
         answer=dict[str, Any],
     ),
     *whoami.OPERATIONS,
+    *account.OPERATIONS,
+    *users.OPERATIONS,
+    *groups.OPERATIONS,
+    *roles.OPERATIONS,
+    *grants.OPERATIONS,
+    *robots.OPERATIONS,
+    *tokens.OPERATIONS,
+    *trust.OPERATIONS,
+    *keys.OPERATIONS,
+    *trail.OPERATIONS,
+    *registry.OPERATIONS,
 )
 API: Final[tuple[Route, ...]] = tuple(one.route for one in OPERATIONS)
