@@ -21,6 +21,7 @@ from sqlalchemy import (
     delete,
     exists,
     null,
+    or_,
     select,
     update,
 )
@@ -94,6 +95,14 @@ def _lease(which: ColumnElement[int]) -> Statement:
 
 
 _LEASE: Final = (_lease(_WAITING), _lease(_LEFT))
+_IS_WAITING: Final = Statement(
+    select(
+        or_(
+            exists().where(_table.state == "waiting"),
+            exists().where(_table.state == "running").where(_table.lease_until < Now()),
+        )
+    )
+)
 _HELD: Final = (
     update(layer_listings)
     .where(_table.id == _number("id"))
@@ -102,9 +111,7 @@ _HELD: Final = (
 )
 _RENEW: Final = Statement(_HELD.values(lease_until=Now() + _number("lease")))
 _RELEASE: Final = Statement(
-    _HELD.values(
-        state="waiting", lease_until=null(), attempts=_table.attempts - _number("forgiven")
-    )
+    _HELD.values(state="waiting", lease_until=null(), attempts=_table.attempts - 1)
 )
 _FINISH: Final = Statement(
     _HELD.values(
@@ -222,6 +229,12 @@ async def request_again(tx: Transaction, digest: Digest, attempts: int, older_ms
     return await tx.run(_AGAIN, digest=name, failures=attempts, older_than=older_ms) > 0
 
 
+async def is_waiting(tx: Transaction) -> bool:
+    """Whether there is something to lease."""
+    row = await tx.one(_IS_WAITING)
+    return row is not None and bool(row[0])
+
+
 async def lease(tx: Transaction, lease_ms: int) -> Lease | None:
     """Take the newest that waits, else one whose reader has not been heard of."""
     for statement in _LEASE:
@@ -237,9 +250,9 @@ async def renew(tx: Transaction, held: Lease, lease_ms: int) -> bool:
     return await tx.run(_RENEW, id=held.id, attempt=held.attempt, lease=lease_ms) > 0
 
 
-async def release(tx: Transaction, held: Lease, *, forgiven: bool) -> None:
-    """Let somebody try it again; the attempt does not count if it is forgiven."""
-    await tx.run(_RELEASE, id=held.id, attempt=held.attempt, forgiven=int(forgiven))
+async def release(tx: Transaction, held: Lease) -> None:
+    """Let somebody else do it; the attempt does not count."""
+    await tx.run(_RELEASE, id=held.id, attempt=held.attempt)
 
 
 async def clear(tx: Transaction, held: Lease) -> None:

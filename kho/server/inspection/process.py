@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -57,10 +57,10 @@ class Content:
 
 async def listing(
     blob: AsyncIterator[bytes], digest: str, bounds: Bounds = DEFAULT
-) -> AsyncIterator[Row | Sum]:
+) -> AsyncGenerator[Row | Sum, None]:
     """All rows of a layer, and at last their sum. Raises Refused, Failed, and what `blob` raises.
 
-    Failed, too, when what was read is not what has the digest.
+    To be closed, so that the process ends. Failed, too, when what was read is not what has the digest.
     """
     order = Order(os.getpid(), bounds, algorithm=digest.partition(":")[0])
     said = 0

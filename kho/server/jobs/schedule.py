@@ -6,6 +6,7 @@ from typing import Final
 
 from kho.server.index import audit, throttle, traffic
 from kho.server.index.tokens import credentials, keys
+from kho.server.jobs import listings
 from kho.server.registry import uploads
 from kho.server.resources import Resources
 
@@ -26,4 +27,6 @@ JOBS: Final = (
     Job("purge expired credentials", 3600.0, credentials.purge),
     Job("drop retired signing keys", 3600.0, keys.purge),
     Job("forget failed logins", 600.0, throttle.purge),
+    Job("list layers", 1.0, listings.work),
+    Job("forget layers", 3600.0, listings.purge),
 )

@@ -74,14 +74,16 @@ async def test_a_lost_lease_writes_nothing(database: Database, other: Database) 
 
 
 async def test_a_lease_is_renewed_and_given_back(database: Database) -> None:
+    assert not await database.read(rows.is_waiting)
     await filled(database, 1)
+    assert await database.read(rows.is_waiting)
     held = await leased(database, OVER)
+    assert await database.read(rows.is_waiting)
     assert await database.write(rows.renew, held, LONG)
+    assert not await database.read(rows.is_waiting)
     assert await database.write(rows.lease, LONG) is None
-    await database.write(rows.release, held, forgiven=True)
-    again = await leased(database)
-    assert again.attempt == 1
-    await database.write(rows.release, again, forgiven=False)
+    await database.write(rows.release, held)
+    assert (await leased(database, OVER)).attempt == 1
     assert (await leased(database)).attempt == 2
 
 
@@ -100,10 +102,8 @@ async def test_what_was_refused_has_a_reason_and_no_rows(database: Database) -> 
 async def test_only_what_failed_often_is_tried_again(database: Database) -> None:
     await filled(database, 1)
     for attempt in range(1, 4):
-        held = await leased(database)
+        held = await leased(database, OVER)
         assert held.attempt == attempt
-        await database.write(rows.release, held, forgiven=False)
-    held = await leased(database)
     await database.write(rows.refuse, held, "killed")
     assert not await database.write(rows.request_again, digest(1), 3, 60_000)
     assert not await database.write(rows.request_again, digest(1), 9, OVER)

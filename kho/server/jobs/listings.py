@@ -1,0 +1,120 @@
+"""Layers that were pushed are listed: one at a time, the newest first, far behind the requests.
+
+a row that waits ─► leased ─► bytes ─► a process (kho/server/inspection) ─► parts ─► rows
+                       └─ renewed while it lasts; when this worker dies, another takes it
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+from kho.oci.digest import parse_digest
+from kho.server import telemetry
+from kho.server.database import layer_listings as rows
+from kho.server.database.layer_listings import Lease
+from kho.server.inspection.frames import Row
+from kho.server.inspection.order import DEFAULT, Bounds
+from kho.server.inspection.process import Failed, Refused, listing
+from kho.server.resources import Resources
+
+ATTEMPTS: Final = 3
+LEASE_MS: Final = 60_000
+_RENEW_SECONDS: Final = 20.0
+# After an attempt that failed; it counts as long as the lease of a worker that has died.
+_PAUSE_MS: Final = 10_000
+# Of one transaction: pushes wait behind it.
+_ROWS: Final = 100
+_BYTES: Final = 256 * 1024
+_ORPHANS: Final = 20
+
+
+async def work(resources: Resources, bounds: Bounds = DEFAULT) -> int:
+    """List until nothing waits; how many layers were looked at."""
+    index = resources.config.index
+    count = 0
+    while index.enabled and index.files and await resources.database.read(rows.is_waiting):
+        held = await resources.database.write(rows.lease, LEASE_MS)
+        if held is None:
+            break
+        await _look(resources, held, bounds)
+        count += 1
+    return count
+
+
+async def purge(resources: Resources) -> int:
+    """Forget what was in layers that no repository has any more."""
+    count = 0
+    while found := await resources.database.remove(rows.purge, _ORPHANS):
+        count += found
+    return count
+
+
+async def _look(resources: Resources, held: Lease, bounds: Bounds) -> None:
+    """List one layer, or say why not."""
+    try:
+        async with _renewed(resources, held):
+            if held.attempt > ATTEMPTS:
+                raise Refused(f"reading it was begun {ATTEMPTS} times, and never came to an end")
+            await _list(resources, held, bounds)
+    except Refused as error:
+        await _refuse(resources, held, str(error))
+    except Failed as error:
+        if held.attempt < ATTEMPTS:
+            telemetry.log_event(
+                "layer not listed", "warning", digest=held.digest, reason=str(error)
+            )
+            await resources.database.write(rows.renew, held, _PAUSE_MS * held.attempt)
+        else:
+            await _refuse(resources, held, str(error))
+    except asyncio.CancelledError:
+        await resources.database.write(rows.release, held)
+        raise
+
+
+async def _refuse(resources: Resources, held: Lease, reason: str) -> None:
+    telemetry.log_event("layer refused", "warning", digest=held.digest, reason=reason)
+    await resources.database.write(rows.refuse, held, reason)
+
+
+async def _list(resources: Resources, held: Lease, bounds: Bounds) -> None:
+    reader = None
+    if held.size is not None:
+        reader = await resources.storage.open(parse_digest(held.digest), held.size)
+    if reader is None:
+        raise Failed("its bytes are not stored")
+    try:
+        await resources.database.write(rows.clear, held)
+        batch: list[tuple[bytes, bytes, bytes]] = []
+        length = 0
+        async with aclosing(listing(reader.chunks(0, reader.size), held.digest, bounds)) as found:
+            async for one in found:
+                if isinstance(one, Row):
+                    batch.append((one.directory, one.first, one.entries))
+                    length += len(one.directory) + len(one.entries)
+                    if len(batch) < _ROWS and length < _BYTES:
+                        continue
+                if not await resources.database.write(rows.put_parts, held, LEASE_MS, batch):
+                    return  # somebody else is at it
+                batch, length = [], 0
+                if not isinstance(one, Row):
+                    await resources.database.write(rows.finish, held, one.files, one.size)
+    finally:
+        reader.close()
+
+
+@asynccontextmanager
+async def _renewed(resources: Resources, held: Lease) -> AsyncIterator[None]:
+    """Keep the lease while something lasts."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            await resources.database.write(rows.renew, held, LEASE_MS)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
