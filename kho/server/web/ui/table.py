@@ -5,7 +5,7 @@ from typing import Final
 from kho.server.policy.access import Action
 from kho.server.web.request import Audience
 from kho.server.web.route import Handler, Route
-from kho.server.web.ui import home, preferences, static, tags
+from kho.server.web.ui import activity, history, home, preferences, static, tags, versions
 
 
 def _page(template: str, action: Action, handler: Handler, method: str = "GET") -> Route:
@@ -19,4 +19,7 @@ PAGES: Final = (
     _page("/", Action.BROWSE, home.page),
     Route("page", "POST", "/-/preferences", Action.SIGN_IN, preferences.keep, Audience.PEOPLE),
     _page("/{name}/-/tags", Action.PULL, tags.page),
+    _page("/{name}/-/versions", Action.PULL, versions.page),
+    _page("/{name}/-/history", Action.PULL, history.page),
+    _page("/{name}/-/activity", Action.PULL, activity.page),
 )
