@@ -67,15 +67,19 @@ class Browser:
         assert self.page is not None
         return self.page.body.decode()
 
-    def hidden(self) -> dict[str, str]:
-        """The hidden fields of the page."""
-        found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', self.text)
+    def hidden(self, path: str = "") -> dict[str, str]:
+        """The hidden fields of the page, or of its first form that goes to `path`."""
+        text = self.text
+        if path:
+            text = text.partition(f'<form method="post" action="{html.escape(path)}"')[2]
+            assert text, f"no form for {path}"
+            text = text.partition("</form>")[0]
+        found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text)
         return {name: html.unescape(value) for name, value in found}
 
     async def submit(self, path: str, *headers: Field, **fields: str) -> Answer:
         """Fill in the page's form and send it."""
-        assert f'<form method="post" action="{path}"' in self.text
-        return await self.post(path, {**self.hidden(), **fields}, *headers)
+        return await self.post(path, {**self.hidden(path), **fields}, *headers)
 
     async def sign_in(self, username: str, password: str, back: str = "") -> Answer:
         """With the form."""
@@ -86,7 +90,7 @@ class Browser:
         """Press the button; where the provider is asked."""
         query = urlencode({"next": back})
         await self.get(f"/auth/login?{query}")
-        assert 'class="button plain" href="/auth/oidc/login?next=' in self.text
+        assert 'class="button plain whole" href="/auth/oidc/login?next=' in self.text
         answer = await self.get(f"/auth/oidc/login?{query}")
         assert answer.status == 303, answer
         return answer["Location"]

@@ -146,4 +146,4 @@ async def test_W2_nobody_is_sent_elsewhere_after_the_provider(
     browser = Browser(signed)
     assert await browser.sign_in_at(provider, back) == 303
     assert browser.page is not None
-    assert browser.page["Location"] == "/auth/login"
+    assert browser.page["Location"] == "/"

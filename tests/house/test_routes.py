@@ -18,6 +18,8 @@ PARTS = {
     "robot": "ci",
     "rule": "main",
     "id": "17",
+    "mark": "0123456789ab",
+    "file": "kho.css",
     "digest": f"sha256:{'0' * 64}",
     "reference": "tag",
     "token": "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0",

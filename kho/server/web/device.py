@@ -10,36 +10,15 @@ from kho.server.index.browser.sessions import From
 from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.address import base_url
-from kho.server.web.pages import Html, fill, problem, redirect
+from kho.server.web.redirects import redirect
 from kho.server.web.request import Request, Response
+from kho.server.web.ui import render
 from kho.server.web.v2.answers import json_answer
 from kho.server.web.visits import Visit
 
 PAGE: Final = "/auth/device"
 _CLIENT: Final = re.compile(r"[\x20-\x7e]{0,64}")
 _NO_STORE: Final = ("Cache-Control", "no-store")
-_ENTER: Final = """<p>Type the code that your terminal or device shows.</p>
-<form method="get" action="/auth/device">
-<label for="user_code">Code</label>
-<input id="user_code" name="user_code" class="entry" value="{code}" placeholder="XXXX-XXXX" \
-autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="16" required>
-<button>Continue</button>
-</form>"""
-_CONFIRM: Final = """<p>Does your terminal or device show this code?</p>
-<p class="code">{code}</p>
-<dl><dt>Who asks</dt><dd>{client}</dd><dt>From</dt><dd>{address}</dd><dt>When</dt><dd>{when}</dd>
-<dt>Signs in as</dt><dd><b>{name}</b></dd></dl>
-<p class="hint">It will be able to do what you may do. If somebody sent you this link or code, or
-you did not start this yourself just now, deny it.</p>
-<form method="post" action="/auth/device" class="row">
-<input type="hidden" name="token" value="{token}">
-<input type="hidden" name="user_code" value="{code}">
-<button class="plain" name="decision" value="deny">Deny</button>
-<button name="decision" value="approve">Approve</button>
-</form>"""
-_UNKNOWN: Final = (
-    "No device waits with this code. It may be mistyped, used, or older than 10 minutes."
-)
 
 
 async def code(resources: Resources, request: Request) -> Response:
@@ -66,7 +45,6 @@ async def code(resources: Resources, request: Request) -> Response:
     return json_answer(200, told, _NO_STORE)
 
 
-@visits.shown
 async def ask(resources: Resources, request: Request) -> Response:
     """Which device, then whether."""
     here = await visits.visit(resources, request)
@@ -74,31 +52,35 @@ async def ask(resources: Resources, request: Request) -> Response:
     if here.visitor is None:
         known = devices.read_code(typed)
         back = f"{PAGE}?user_code={known}" if known else PAGE
-        return redirect(f"{visits.HOME}?next={quote(back, safe='')}", *here.cookies())
+        return redirect(f"{visits.SIGN_IN}?next={quote(back, safe='')}", *here.cookies())
     if not typed:
-        return here.page(200, "Sign in a device", fill(_ENTER, code=""))
+        return await _page(resources, request, here, "enter")
     waiting = await _waiting(resources, here, typed)
     if waiting is None:
-        return _unknown(here, typed)
-    return here.page(200, "Sign in a device?", _confirmation(here, waiting))
-
-
-def _confirmation(here: Visit, waiting: Pending) -> Html:
-    minutes = waiting.minutes
-    when = "just now" if minutes == 0 else f"{minutes} min ago"
-    return fill(
-        _CONFIRM,
+        return await _page(resources, request, here, "unknown", 404, code=typed)
+    return await _page(
+        *(resources, request, here, "confirm"),
         code=waiting.user_code,
-        client=waiting.client or "a device without a name",
-        address=waiting.address or "an unknown address",
-        when=when,
-        name=here.visitor.name if here.visitor else "",
-        token=here.token,
+        client=waiting.client,
+        address=waiting.address,
+        minutes=waiting.minutes,
     )
 
 
-def _unknown(here: Visit, typed: str) -> Response:
-    return here.page(404, "Sign in a device", problem(_UNKNOWN), fill(_ENTER, code=typed))
+async def _page(
+    resources: Resources,
+    request: Request,
+    here: Visit,
+    step: str,
+    status: int = 200,
+    **values: object,
+) -> Response:
+    return await render.page(
+        *(resources, request, "device.html"),
+        status=status,
+        known=here,
+        **{"here": PAGE, "step": step, "code": "", **values},  # type: ignore[arg-type]
+    )
 
 
 async def _waiting(resources: Resources, here: Visit, typed: str) -> Pending | None:
@@ -111,21 +93,16 @@ async def _waiting(resources: Resources, here: Visit, typed: str) -> Pending | N
     return found
 
 
-@visits.shown
 async def decide(resources: Resources, request: Request) -> Response:
     """Yes or no."""
     here, fields = await visits.form(resources, request)
     if here.visitor is None:
-        return redirect(f"{visits.HOME}?next={quote(PAGE, safe='')}")
+        return redirect(f"{visits.SIGN_IN}?next={quote(PAGE, safe='')}")
     typed = fields.get("user_code", "")[:32]
     approve = fields.get("decision") == "approve"
     waiting = await _waiting(resources, here, typed)
     if waiting is None or not await devices.decide(
         resources, waiting, here.visitor, here.origin, approve=approve
     ):
-        return _unknown(here, typed)
-    if approve:
-        text = "The device is signed in. You can close this page and go back to it."
-        return here.page(200, "Approved", fill("<p>{text}</p>", text=text))
-    text = "The device was not signed in. You can close this page."
-    return here.page(200, "Denied", fill("<p>{text}</p>", text=text))
+        return await _page(resources, request, here, "unknown", 404, code=typed)
+    return await _page(resources, request, here, "approved" if approve else "denied")

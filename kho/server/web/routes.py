@@ -17,10 +17,12 @@ from kho.server.policy.access import Action
 from kho.server.web import acme, device, health, setup, sign_in, token
 from kho.server.web.api.table import API
 from kho.server.web.paths import Paths
+from kho.server.web.request import Audience
 from kho.server.web.route import Route
 from kho.server.web.ui.table import PAGES
 from kho.server.web.v2 import blobs, catalog, manifests, referrers, root, tags, uploads
 
+_PEOPLE: Final = Audience.PEOPLE
 _BLOB: Final = "/v2/{name}/blobs/{digest}"
 _UPLOADS: Final = "/v2/{name}/blobs/uploads/"
 _UPLOAD: Final = "/v2/{name}/blobs/uploads/{upload}"
@@ -37,16 +39,16 @@ ROUTES: Final = (
     Route("token", "GET", "/token", Action.SIGN_IN, token.get),
     Route("token", "POST", "/token", Action.SIGN_IN, token.post),
     Route("jwks", "GET", "/token/jwks.json", Action.OPERATE, token.jwks),
-    Route("setup", "GET", "/setup", Action.SIGN_IN, setup.ask),
-    Route("setup", "POST", "/setup", Action.SIGN_IN, setup.redeem),
-    Route("login", "GET", "/auth/login", Action.SIGN_IN, sign_in.login_page),
-    Route("login", "POST", "/auth/login", Action.SIGN_IN, sign_in.login),
-    Route("logout", "POST", "/auth/logout", Action.SIGN_IN, sign_in.logout),
+    Route("setup", "GET", "/setup", Action.SIGN_IN, setup.ask, _PEOPLE),
+    Route("setup", "POST", "/setup", Action.SIGN_IN, setup.redeem, _PEOPLE),
+    Route("login", "GET", "/auth/login", Action.SIGN_IN, sign_in.login_page, _PEOPLE),
+    Route("login", "POST", "/auth/login", Action.SIGN_IN, sign_in.login, _PEOPLE),
+    Route("logout", "POST", "/auth/logout", Action.SIGN_IN, sign_in.logout, _PEOPLE),
     Route("session", "GET", "/auth/session", Action.SIGN_IN, sign_in.session),
-    Route("oidc", "GET", "/auth/oidc/login", Action.SIGN_IN, sign_in.provider_login),
-    Route("oidc", "GET", "/auth/oidc/callback", Action.SIGN_IN, sign_in.provider_callback),
-    Route("device", "GET", "/auth/device", Action.SIGN_IN, device.ask),
-    Route("device", "POST", "/auth/device", Action.SIGN_IN, device.decide),
+    Route("oidc", "GET", "/auth/oidc/login", Action.SIGN_IN, sign_in.provider_login, _PEOPLE),
+    Route("oidc", "GET", "/auth/oidc/callback", Action.SIGN_IN, sign_in.provider_callback, _PEOPLE),
+    Route("device", "GET", "/auth/device", Action.SIGN_IN, device.ask, _PEOPLE),
+    Route("device", "POST", "/auth/device", Action.SIGN_IN, device.decide, _PEOPLE),
     Route("device", "POST", "/auth/device/code", Action.SIGN_IN, device.code),
     Route("root", "GET", "/v2/", Action.PING, root.ping),
     Route("extensions", "GET", "/v2/_oci/ext/discover", Action.PING, root.extensions),

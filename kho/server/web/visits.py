@@ -1,34 +1,24 @@
 """A browser's visit: its cookies, who it is, and whether a form comes from a page of ours."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import wraps
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from kho.oci.errors import Denied, RegistryError, SizeInvalid
+from kho.oci.errors import Denied, SizeInvalid
+from kho.server.config import Config
 from kho.server.index.browser import sessions
 from kho.server.index.browser.sessions import From, Visitor
 from kho.server.resources import Resources
 from kho.server.web.address import base_url
-from kho.server.web.pages import Html, fill, joined, page, problem
-from kho.server.web.request import Request, Response
+from kho.server.web.request import Request
 
 FORM_BYTES: Final = 16 * 1024
 FORM_FIELDS: Final = 32
-HOME: Final = "/auth/login"  # also where there is no index
+SIGN_IN: Final = "/auth/login"
 # A path of ours. Not `//host` or `/\host`, which browsers take for another server's.
 _RETURN: Final = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,1000}", re.ASCII)
-_TITLES: Final = {
-    401: "Not signed in",
-    403: "Not allowed",
-    404: "Not found",
-    429: "Please wait",
-    503: "Not available at the moment",
-}
-
-Handler = Callable[[Resources, Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +46,6 @@ class Visit:
     def token(self) -> str:
         """For the forms of this page."""
         return sessions.form_token(self.session or self.browser)
-
-    def page(
-        self, status: int, title: str, *parts: Html, headers: tuple[tuple[str, str], ...] = ()
-    ) -> Response:
-        """A page, with the browser's cookie where it has none."""
-        return page(status, title, joined(*parts), self.host, *self.cookies(), *headers)
 
     def cookies(self) -> tuple[tuple[str, str], ...]:
         """Headers that make the browser known."""
@@ -102,9 +86,17 @@ def cookie(request: Request, name: str) -> str:
 async def visit(resources: Resources, request: Request) -> Visit:
     """Who comes, as far as cookies tell."""
     base = base_url(request.scope, resources.config)
-    browser = cookie(request, _browser_name(base))
     secret = cookie(request, _session_name(base))
-    visitor = await sessions.find(resources, secret)
+    return _visit(request, base, secret, await sessions.find(resources, secret))
+
+
+def stranger(request: Request, config: Config) -> Visit:
+    """Who comes, where nobody can be asked whose session it is."""
+    return _visit(request, base_url(request.scope, config), "", None)
+
+
+def _visit(request: Request, base: str, secret: str, visitor: Visitor | None) -> Visit:
+    browser = cookie(request, _browser_name(base))
     caller = request.caller
     origin = From(caller.address, caller.request_id, request.header(b"user-agent") or "")
     return Visit(
@@ -167,23 +159,12 @@ def check_no_other_site(request: Request, base: str) -> None:
         _check_origin(request, base)
 
 
-def return_path(text: str | None) -> str:
-    """Where to go after signing in: a path here, whatever the link said."""
-    return text if text and _RETURN.fullmatch(text) else HOME
+def home(config: Config) -> str:
+    """Where one lands after signing in."""
+    return "/" if config.index.enabled else SIGN_IN
 
 
-def shown(handler: Handler) -> Handler:
-    """Have errors be pages: people come here."""
-
-    @wraps(handler)
-    async def shows(resources: Resources, request: Request) -> Response:
-        try:
-            return await handler(resources, request)
-        except RegistryError as error:
-            host = urlsplit(base_url(request.scope, resources.config)).netloc
-            title = _TITLES.get(error.status, "This did not work")
-            back = fill('<p><a href="{home}">Go to the sign-in page</a></p>', home=HOME)
-            body = joined(problem(error.message), back)
-            return page(error.status, title, body, host, *error.headers)
-
-    return shows
+def return_path(text: str | None, otherwise: str) -> str:
+    """Where to go after signing in: a path here, whatever the link said, and not the same form."""
+    known = text if text and _RETURN.fullmatch(text) else otherwise
+    return otherwise if known.partition("?")[0] == SIGN_IN else known

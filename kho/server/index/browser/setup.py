@@ -8,6 +8,7 @@ from kho.server.database import credentials as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.index.errors import Conflict, Invalid
+from kho.server.index.rights import access
 from kho.server.index.sources import passwords
 from kho.server.index.tokens import credentials
 from kho.server.policy.names import ALLOWED_TEXT, is_name
@@ -33,6 +34,22 @@ async def ensure_link(resources: Resources) -> str | None:
         name="first administrator",
         expires_seconds=HOURS * 3600,
     )
+
+
+class _Needed:
+    """Whether the first administrator is missing; None before somebody has looked."""
+
+    def __init__(self) -> None:
+        self.known: bool | None = None
+
+
+async def is_needed(resources: Resources) -> bool:
+    """Whether there is no administrator who can come in; remembered until rights change."""
+    await access.refresh(resources)
+    drawer = resources.memory.drawer(_Needed)
+    if drawer.known is None:
+        drawer.known = not await resources.database.read(accounts.admins)
+    return drawer.known
 
 
 async def is_good(resources: Resources, code: str) -> bool:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from kho.oci.errors import RegistryError
 from kho.server.index.errors import Refused
 from kho.server.resources import Resources
-from kho.server.web.pages import redirect
+from kho.server.web.redirects import redirect
 from kho.server.web.request import Request, Response
 from kho.server.web.ui import render
 
@@ -21,14 +21,22 @@ async def answer(
     resources: Resources, request: Request, error: RegistryError | Refused, status: int
 ) -> Response:
     """A page that says what is wrong."""
-    told = error.message if isinstance(error, RegistryError) else str(error)
     headers = error.headers if isinstance(error, RegistryError) else ()
-    return await render.page(
-        resources,
-        request,
-        "failure.html",
-        status=status,
-        headers=tuple(one for one in headers if one[0] != "WWW-Authenticate"),
-        failed=status,
-        told=told,
-    )
+    shown = tuple(one for one in headers if one[0] != "WWW-Authenticate")
+    told = error.message if isinstance(error, RegistryError) else str(error)
+    try:
+        return await render.page(
+            *(resources, request, "failure.html"),
+            status=status,
+            headers=shown,
+            failed=status,
+            told=told,
+        )
+    except RegistryError:  # the database does not say whose session it is
+        return render.bare(
+            *(resources, request, "failure.html"),
+            status=status,
+            headers=shown,
+            failed=status,
+            told=told,
+        )

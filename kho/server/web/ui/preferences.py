@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from kho.server.resources import Resources
 from kho.server.web import visits
-from kho.server.web.pages import redirect
+from kho.server.web.redirects import redirect
 from kho.server.web.request import Request, Response
 
 LANGUAGES: Final = {"en": "English", "vi": "Tiếng Việt"}
@@ -43,7 +43,7 @@ async def keep(resources: Resources, request: Request) -> Response:
         _one_of(RUNTIMES, fields.get("runtime", before.runtime)),
     )
     value = urlencode(chosen._asdict())
-    back = visits.return_path(fields.get("back"))
+    back = visits.return_path(fields.get("back"), visits.home(resources.config))
     return redirect(back, here.cookie(_cookie_name(here.base), value, f"; Max-Age={_YEAR}"))
 
 
