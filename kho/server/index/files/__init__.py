@@ -6,5 +6,5 @@
     walk.py      all directories of one stack, or of two side by side
     browse, find, search, changes, waste    what pages and the API ask for
 
-Nothing here reads a layer: the bytes of a file are in `kho/server/registry/contents.py`.
+Nothing here reads a layer: the bytes of a file are in `kho/server/registry/members.py`.
 """
