@@ -33,3 +33,9 @@ def without_parameters(content_type: str) -> str:
 def is_distributable(media_type: str) -> bool:
     """Tell whether the registry must hold the bytes: foreign layers live elsewhere."""
     return "nondistributable" not in media_type and media_type != DOCKER_FOREIGN_LAYER
+
+
+def is_tar_layer(media_type: str) -> bool:
+    """Tell whether it promises a tar, perhaps compressed, whose bytes the registry has."""
+    tar = media_type.endswith((".tar", ".tar+gzip", ".tar+zstd", ".tar.gzip", ".tar.zstd"))
+    return tar and is_distributable(media_type)

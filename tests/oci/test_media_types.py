@@ -35,6 +35,24 @@ def test_which_layers_the_registry_must_hold(media_type: str, distributable: boo
     assert media_types.is_distributable(media_type) is distributable
 
 
+@pytest.mark.parametrize(
+    "media_type, tar",
+    [
+        ("application/vnd.oci.image.layer.v1.tar", True),
+        ("application/vnd.oci.image.layer.v1.tar+gzip", True),
+        ("application/vnd.oci.image.layer.v1.tar+zstd", True),
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip", True),
+        ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", True),
+        (media_types.DOCKER_FOREIGN_LAYER, False),
+        ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", False),
+        ("application/vnd.in-toto+json", False),
+        (media_types.OCTET_STREAM, False),
+    ],
+)
+def test_which_layers_have_files_to_list(media_type: str, tar: bool) -> None:
+    assert media_types.is_tar_layer(media_type) is tar
+
+
 def test_images_and_indexes_are_apart() -> None:
     assert not media_types.IMAGES & media_types.INDEXES
     assert not media_types.MANIFESTS & media_types.SCHEMA_1

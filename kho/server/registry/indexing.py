@@ -10,10 +10,11 @@ A blob's bytes count for a repository as long as it is linked, a manifest's as l
 from dataclasses import dataclass
 from typing import Final
 
+from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.oci.errors import Unavailable
 from kho.oci.manifest import Manifest
-from kho.server.database import facts, images
+from kho.server.database import facts, images, layer_listings
 from kho.server.database.engine import Transaction
 from kho.server.database.images import ImageFacts
 from kho.server.registry.images import facts_of_image, facts_of_index, kind_of
@@ -57,13 +58,26 @@ async def read_config(resources: Resources, digest: Digest, length: int) -> byte
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """A manifest that was stored; `new` when it was not there. `facts` are what was prepared."""
+    """A manifest that was stored; `new` when it was not there. `facts` are what was prepared.
+
+    `layers` are those whose files are to be listed.
+    """
 
     digest: Digest
     manifest: Manifest
     content: bytes
     facts: ImageFacts | None
     new: bool
+    layers: tuple[Digest, ...] = ()
+
+
+def listable(resources: Resources, manifest: Manifest) -> tuple[Digest, ...]:
+    """The layers of an image whose files can be listed, if that is wanted here."""
+    index = resources.config.index
+    if not (index.enabled and index.files) or manifest.is_index:
+        return ()
+    found = (one for one in manifest.references if one.kind == "layer")
+    return tuple(one.digest for one in found if media_types.is_tar_layer(one.media_type))
 
 
 async def learn(tx: Transaction, repository_id: int, learnt: Learnt, by: str) -> None:
@@ -71,6 +85,8 @@ async def learn(tx: Transaction, repository_id: int, learnt: Learnt, by: str) ->
     known = await _facts(tx, repository_id, learnt)
     if known is not None:
         await images.put(tx, repository_id, str(learnt.digest), known, by)
+    if learnt.new and learnt.layers:
+        await layer_listings.request(tx, learnt.layers)
 
 
 async def pushed(tx: Transaction, repository_id: int, learnt: Learnt, new_tags: int) -> None:
@@ -87,6 +103,11 @@ async def _facts(tx: Transaction, repository_id: int, learnt: Learnt) -> ImageFa
     digests = list(dict.fromkeys(item.digest for item in learnt.manifest.references))
     children = await images.children(tx, repository_id, digests)
     return facts_of_index(learnt.manifest, learnt.content, children)
+
+
+async def pointed(tx: Transaction, repository_id: int, new_tags: int) -> None:
+    """A tag points at something that was there; so many were not. Last in its transaction."""
+    await facts.change(tx, repository_id, tags=new_tags)
 
 
 async def removed(tx: Transaction, repository_id: int, *, size: int, tags: int) -> None:

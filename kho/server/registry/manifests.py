@@ -91,19 +91,25 @@ async def put(resources: Resources, push: Push) -> Stored:
     manifest = parse_manifest(push.content, push.content_type)
     size = len(push.content)
     facts = await indexing.prepare(resources, push.repository, digest, manifest, size)
-    await resources.database.write(_store, push, digest, manifest, facts)
+    layers = indexing.listable(resources, manifest)
+    await resources.database.write(_store, push, digest, manifest, facts, layers)
     return Stored(digest, manifest.subject)
 
 
 async def _store(
-    tx: Transaction, push: Push, digest: Digest, manifest: Manifest, facts: ImageFacts | None
+    tx: Transaction,
+    push: Push,
+    digest: Digest,
+    manifest: Manifest,
+    facts: ImageFacts | None,
+    layers: tuple[Digest, ...],
 ) -> None:
     repository_id = await repositories.enter(tx, push.repository, push.caller)
     await _check_precondition(tx, repository_id, push)
     await _check_references(tx, repository_id, manifest)
     stored = rows.new_manifest(digest, manifest, push.content)
     new = await rows.put(tx, repository_id, stored)
-    learnt = indexing.Learnt(digest, manifest, push.content, facts, new)
+    learnt = indexing.Learnt(digest, manifest, push.content, facts, new, layers)
     await indexing.learn(tx, repository_id, learnt, push.caller.name)
     new_tags = 0
     for tag in push.tags:
