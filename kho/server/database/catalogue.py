@@ -87,7 +87,7 @@ class RepositoryRow(NamedTuple):
     tags: int
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """What decides over the text of a statement."""
 
     order: Order
@@ -118,8 +118,8 @@ async def keys(
     tx: Transaction, sight: Sight, wanted: Wanted, limit: int
 ) -> list[tuple[int | str, str]]:
     """Key and sort key of the rows of a page, in order."""
-    few = await _few(tx, sight)
-    shape, values = _bound(sight, wanted, few)
+    few = await narrowed(tx, sight)
+    shape, values = bound(sight, wanted, few)
     found = await tx.all(_keys_statement(shape), **values, limit=limit)
     return [(one[0], one[1]) for one in found]
 
@@ -128,10 +128,10 @@ async def count(tx: Transaction, sight: Sight, wanted: Wanted) -> int | None:
     """How many there are in all; None where that are more than `COUNTED`, or takes long."""
     if wanted.kind or wanted.platform:
         return None
-    few = await _few(tx, sight)
+    few = await narrowed(tx, sight)
     if few is None and sight.kind is Kind.SOME:
         return None
-    shape, values = _bound(sight, wanted._replace(after=None), few)
+    shape, values = bound(sight, wanted._replace(after=None), few)
     row = await tx.one(_count_statement(shape), **values, limit=COUNTED + 1)
     return None if row is None or row[0] > COUNTED else int(row[0])
 
@@ -153,21 +153,21 @@ def _row(row: Row) -> RepositoryRow:
     return RepositoryRow(row[0], row[1], bool(row[2]), *row[3:])
 
 
-class _Candidates(NamedTuple):
+class Candidates(NamedTuple):
     """Ranges of names that hold all that may be seen; `public` when the public ones may be, too."""
 
     ranges: str
     public: bool
 
 
-async def _few(tx: Transaction, sight: Sight) -> _Candidates | None:
+async def narrowed(tx: Transaction, sight: Sight) -> Candidates | None:
     """Where to look when there is little to be seen; None when there is much."""
     if sight.kind is Kind.EVERYTHING:
         return None
     conditions = [[_PUBLIC]] if sight.kind is Kind.PUBLIC else json.loads(sight.conditions)
     for condition in conditions:
         own = [[low, high or _END] for low, high, _ in condition if low != _PUBLIC[0]]
-        found = _Candidates(json.dumps(own), _PUBLIC in condition)
+        found = Candidates(json.dumps(own), _PUBLIC in condition)
         row = await tx.one(_RANGED, ranges=found.ranges, limit=FEW + 1) if own else (0,)
         number = 0 if row is None else int(row[0])
         if number <= FEW and found.public:
@@ -195,9 +195,7 @@ _RANGED: Final = _counted(_in_ranges)
 _OPEN: Final = _counted(_open_to_all)
 
 
-def _bound(
-    sight: Sight, wanted: Wanted, few: _Candidates | None
-) -> tuple[_Shape, dict[str, Value]]:
+def bound(sight: Sight, wanted: Wanted, few: Candidates | None) -> tuple[Shape, dict[str, Value]]:
     """The shape of the statement, and the values that it takes."""
     values: dict[str, Value] = {}
     if sight.kind is Kind.SOME:
@@ -223,31 +221,32 @@ def _bound(
             values["key"] = wanted.after[0]
     with_public = few is not None and few.public
     order = (wanted.order, wanted.descending)
-    return _Shape(*order, sight.kind, few is not None, with_public, frozenset(names)), values
+    return Shape(*order, sight.kind, few is not None, with_public, frozenset(names)), values
 
 
 @lru_cache(maxsize=512)
-def _keys_statement(shape: _Shape) -> Statement:
+def _keys_statement(shape: Shape) -> Statement:
     key = _KEYS[shape.order]
-    query = _filtered(shape, select(key, _table.sort_key))
+    query = filtered(shape, select(key, _table.sort_key))
     pair = (_table.sort_key,) if shape.order == "name" else (key, _table.sort_key)
     ordered = [one.desc() for one in pair] if shape.descending else list(pair)
     return Statement(query.order_by(*ordered).limit(bindparam("limit", type_=Integer())))
 
 
 @lru_cache(maxsize=512)
-def _count_statement(shape: _Shape) -> Statement:
-    return _counted(_filtered(shape, select(_table.id)))
+def _count_statement(shape: Shape) -> Statement:
+    return _counted(filtered(shape, select(_table.id)))
 
 
-def _candidates(shape: _Shape) -> Any:  # noqa: ANN401
+def _candidates(shape: Shape) -> Any:  # noqa: ANN401
     """The numbers of what may perhaps be seen."""
     if shape.kind is Kind.PUBLIC:
         return _open_to_all
     return union(_in_ranges, _open_to_all) if shape.with_public else _in_ranges.distinct()
 
 
-def _filtered(shape: _Shape, query: Select[Any]) -> Select[Any]:
+def filtered(shape: Shape, query: Select[Any]) -> Select[Any]:
+    """Of a query about repositories what may be seen and is wanted."""
     if shape.few:
         found = _candidates(shape).subquery("candidates")
         query = query.select_from(found.outerjoin(repositories, _table.id == found.c.id))
@@ -261,7 +260,7 @@ def _filtered(shape: _Shape, query: Select[Any]) -> Select[Any]:
     return query
 
 
-def _after(shape: _Shape) -> ColumnElement[bool]:
+def _after(shape: Shape) -> ColumnElement[bool]:
     last = bindparam("after", type_=Text())
     if shape.order == "name":
         return _table.sort_key < last if shape.descending else _table.sort_key > last
