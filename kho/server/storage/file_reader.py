@@ -13,10 +13,11 @@ from kho.server.storage.quarantine import Shelf
 from kho.server.storage.verified import Identity, identity_of
 
 # A piece costs two changes of thread besides its bytes, whatever its size: so it is large for a few
-# readers, who cost a tenth less by it. Each has several on their way: so it is small for many.
+# readers, who cost a tenth less by it. Ten are on their way to one who stalls (2.5 MiB, or 1.3, or
+# 0.9): so it is small for many.
 LARGEST: Final = 256 * 1024
 SMALLEST: Final = 64 * 1024
-TOGETHER: Final = 1536 * 1024
+TOGETHER: Final = 768 * 1024
 # Between two of these a hash that is under way can be given up.
 STRIDE: Final = 32 * 1024 * 1024
 _PIECE: Final = 256 * 1024  # stays in the processor's cache
