@@ -85,6 +85,25 @@ def _one_of_numbers_postgresql(
     return f"({column} = ANY (ARRAY(SELECT CAST({texts} AS BIGINT))))"
 
 
+class Gathered(FunctionElement[str]):
+    """All numbers of a column as one JSON list, or NULL: quicker to read than as many rows."""
+
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(Gathered, "sqlite")
+def _gathered_sqlite(element: Gathered, compiler: SQLCompiler, **kwargs: object) -> str:
+    (column,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"json_group_array({column})"
+
+
+@compiles(Gathered, "postgresql")
+def _gathered_postgresql(element: Gathered, compiler: SQLCompiler, **kwargs: object) -> str:
+    (column,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"CAST(json_agg({column}) AS TEXT)"
+
+
 class Claim(FunctionElement[Any]):
     """Until the transaction ends, no other claims the same number and text.
 

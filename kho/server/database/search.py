@@ -13,12 +13,13 @@ from sqlalchemy import (
     Integer,
     Select,
     bindparam,
+    exists,
     func,
     literal_column,
     select,
 )
 
-from kho.server.database.constructs import OneOfNumbers
+from kho.server.database.constructs import Gathered, OneOfNumbers
 from kho.server.database.engine import Row, Transaction
 from kho.server.database.schema import (
     manifests,
@@ -38,7 +39,15 @@ MISSING: Final = 9  # instead of a field: the repository has no such word
 _table = repositories.c
 _words = search_words.c
 _limit = bindparam("limit", type_=Integer())
-_BY_WORD: Final = Statement(
+
+
+def _gathered(query: Select[tuple[int]]) -> Statement:
+    """The ids of a question, in one row."""
+    ids = query.subquery()
+    return Statement(select(Gathered(next(iter(ids.c)))))
+
+
+_BY_WORD: Final = _gathered(
     select(_words.repository_id)
     .where(_words.field == bindparam("field"))
     .where(_words.word >= bindparam("low"))
@@ -46,26 +55,26 @@ _BY_WORD: Final = Statement(
     .order_by(_words.word)
     .limit(_limit)
 )
-_BY_NAME: Final = Statement(
+_BY_NAME: Final = _gathered(
     select(_table.id)
     .where(_table.sort_key >= bindparam("low"))
     .where(_table.sort_key < bindparam("high"))
     .order_by(_table.sort_key)
     .limit(_limit)
 )
-_PUBLIC: Final = Statement(
+_PUBLIC: Final = _gathered(
     select(_table.id).where(_table.public == 1).order_by(_table.sort_key).limit(_limit)
 )
-_RECENT: Final = Statement(
+_RECENT: Final = _gathered(
     select(_table.id)
     .where(_table.pushed_at > bindparam("after"))
     .order_by(_table.pushed_at.desc())
     .limit(_limit)
 )
-_POPULAR: Final = Statement(
+_POPULAR: Final = _gathered(
     select(_table.id).order_by(_table.pulls.desc(), _table.sort_key.desc()).limit(_limit)
 )
-_NEXT: Final = Statement(
+_NEXT: Final = _gathered(
     select(_table.id).where(_table.id > bindparam("after")).order_by(_table.id).limit(_limit)
 )
 _MANIFESTS: Final = Statement(
@@ -141,32 +150,32 @@ class Found(NamedTuple):
 async def having(tx: Transaction, field: Field, word: Word, limit: int) -> list[int]:
     """Repositories with the word in the field; one may come more than once."""
     low, high = word
-    return _ids(await tx.all(_BY_WORD, field=int(field), low=low, high=high, limit=limit))
+    return _ids(await tx.one(_BY_WORD, field=int(field), low=low, high=high, limit=limit))
 
 
 async def named(tx: Transaction, low: str, high: str, limit: int) -> list[int]:
     """Repositories with sort keys from low to before high."""
-    return _ids(await tx.all(_BY_NAME, low=low, high=high, limit=limit))
+    return _ids(await tx.one(_BY_NAME, low=low, high=high, limit=limit))
 
 
 async def public(tx: Transaction, limit: int) -> list[int]:
     """Repositories that anyone may pull."""
-    return _ids(await tx.all(_PUBLIC, limit=limit))
+    return _ids(await tx.one(_PUBLIC, limit=limit))
 
 
 async def recent(tx: Transaction, after: int, limit: int) -> list[int]:
     """Repositories that were pushed to after a moment, the newest first."""
-    return _ids(await tx.all(_RECENT, after=after, limit=limit))
+    return _ids(await tx.one(_RECENT, after=after, limit=limit))
 
 
 async def popular(tx: Transaction, limit: int) -> list[int]:
     """Those that are pulled the most."""
-    return _ids(await tx.all(_POPULAR, limit=limit))
+    return _ids(await tx.one(_POPULAR, limit=limit))
 
 
 async def following(tx: Transaction, after: int, limit: int) -> list[int]:
     """Any repositories with higher ids, in order."""
-    return _ids(await tx.all(_NEXT, after=after, limit=limit))
+    return _ids(await tx.one(_NEXT, after=after, limit=limit))
 
 
 async def holding(tx: Transaction, prefix: str, limit: int) -> dict[int, str]:
@@ -212,15 +221,11 @@ async def shown(tx: Transaction, sight: Sight, ids: Sequence[int]) -> dict[int, 
 @lru_cache(maxsize=128)
 def _asked(words: int, facets: int, public: bool, recent: bool) -> Seen:
     """The question with so many words and facets, and with these two or without."""
-    query: Select[tuple[object, ...]] = (
-        select(_table.id, _table.name, _table.pulls, *map(_best_field, range(words)))
-        .where(OneOfNumbers(_table.id, "ids"))
-        .where(
-            select(search_documents.c.repository_id)
-            .where(search_documents.c.repository_id == _table.id)
-            .exists()
-        )
-    )
+    query: Select[tuple[object, ...]] = select(
+        _table.id, _table.name, _table.pulls, *map(_best_field, range(words))
+    ).where(OneOfNumbers(_table.id, "ids"))
+    if not words:  # who has words has a document
+        query = query.where(exists().where(search_documents.c.repository_id == _table.id))
     if public:
         query = query.where(_table.public == bindparam("public"))
     if recent:
@@ -246,5 +251,6 @@ def _best_field(number: int) -> ColumnElement[int]:
     return func.coalesce(found, literal_column(str(MISSING)))
 
 
-def _ids(rows: Sequence[Row]) -> list[int]:
-    return [number for (number,) in rows]
+def _ids(row: Row | None) -> list[int]:
+    found: list[int] = json.loads(row[0] or "[]") if row is not None else []
+    return found

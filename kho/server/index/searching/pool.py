@@ -1,17 +1,19 @@
 """Where hits are looked for: a bounded number of repositories, however many match.
 
-word, facet, what the caller may see, public, recent:   each a list of ids, 1,500 at most
-    some list is whole ─► all hits are among what is in every whole list: complete
-    none is            ─► the word is in a great many; of those
-                            the names that are it, or begin with it
-                            a few hundred of each list
-                            what is pulled the most
-                          and whoever wants more goes through all repositories, by number
+word, facet, what the caller may see, public, recent:   each a list of ids
+    some list has 1,000 or fewer         ─► all hits are among what is in every whole list
+    all that have 10,000 or fewer share
+                        1,000 or fewer   ─► the same
+    else a great many match              ─► the names that are it, or begin with it
+                                            a few hundred of each list
+                                            what is pulled the most
+                                            and whoever wants more goes through all, by number
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from kho.server.database import search
@@ -22,10 +24,11 @@ from kho.server.index.searching.query import Query
 from kho.server.policy.patterns import sort_key
 from kho.server.policy.sight import Kind, Sight
 
-WHOLE: Final = 1500  # ids of a list
+WHOLE: Final = 1000  # ids that are looked at one by one
+LONG: Final = 10_000  # ids of a list that is compared with others
 ENOUGH: Final = 200  # a whole list so short makes the others needless
 _SOME: Final = 300
-_POPULAR: Final = 1000
+_POPULAR: Final = 800
 _CHUNK: Final = 1000
 _RANGES: Final = 64
 _END: Final = "\x7f"  # after every sort key
@@ -44,37 +47,57 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Ids to look at; `complete` when no other can match. `digests` says which digest was found."""
+    """Ids to look at first; `complete` when no other can match.
+
+    Otherwise others can: those of `rest` in order, or any where that is None. `digests` says which
+    digest was found.
+    """
 
     ids: frozenset[int]
     complete: bool
-    digests: dict[int, str]
+    digests: dict[int, str] = field(default_factory=dict)
+    rest: list[int] | None = None
 
 
 async def pool_of(tx: Transaction, wanted: Wanted) -> Pool:
     """Where to look for the hits that come first."""
     query = wanted.query
     if query.nothing:
-        return Pool(frozenset(), True, {})
+        return Pool(frozenset(), complete=True)
     if query.digest:
         digests = await search.holding(tx, query.digest, WHOLE)
-        return Pool(frozenset(digests), True, digests)
-    whole: frozenset[int] | None = None
-    partial: list[list[int]] = []
-    for source in _sources(wanted):
-        ids = await _listed(tx, wanted, source)
-        if len(ids) > WHOLE:
-            partial.append(ids[:_SOME])
-            continue
-        whole = frozenset(ids) if whole is None else whole & frozenset(ids)
-        if len(whole) <= ENOUGH:
-            break
-    if whole is not None:
-        return Pool(whole, True, {})
+        return Pool(frozenset(digests), complete=True, digests=digests)
+    sources = _sources(wanted)
+    common, partial = await _common(tx, wanted, sources, WHOLE)
+    if common is None and len(sources) > 1:
+        common, partial = await _common(tx, wanted, sources, LONG)
+    if common is not None and len(common) <= WHOLE:
+        return Pool(common, complete=True)
     names = await _beginning(tx, query.name) if query.name else []
     popular = await search.popular(tx, _POPULAR)
-    found = frozenset(names).union(popular, *partial)
-    return Pool(found, len(popular) < _POPULAR, {})
+    if common is None:
+        found = frozenset(names).union(popular, *partial)
+        return Pool(found, complete=len(popular) < _POPULAR)
+    rest = sorted(common)
+    found = common.intersection((*names, *popular)).union(rest[: -2 * _SOME : -1])
+    return Pool(found, complete=False, rest=rest)
+
+
+async def _common(
+    tx: Transaction, wanted: Wanted, sources: list[Word | str], length: int
+) -> tuple[frozenset[int] | None, list[list[int]]]:
+    """What is in every whole list, None if none is whole; and the beginnings of the others."""
+    common: frozenset[int] | None = None
+    partial: list[list[int]] = []
+    for source in sources:
+        ids = await _listed(tx, wanted, source, length + 1)
+        if len(ids) > length:
+            partial.append(ids[:_SOME])
+            continue
+        common = frozenset(ids) if common is None else common.intersection(ids)
+        if len(common) <= ENOUGH:
+            break
+    return common, partial
 
 
 async def matching(tx: Transaction, wanted: Wanted, ids: Sequence[int]) -> list[Candidate]:
@@ -97,7 +120,11 @@ async def further(
 
     None: these were the last.
     """
-    ids = await search.following(tx, after, _CHUNK)
+    if pool.rest is None:
+        ids = await search.following(tx, after, _CHUNK)
+    else:
+        start = bisect_right(pool.rest, after)
+        ids = pool.rest[start : start + _CHUNK]
     found = await matching(tx, wanted, [one for one in ids if one not in pool.ids])
     found.sort(key=lambda one: one.id)
     return found, ids[-1] if len(ids) == _CHUNK else None
@@ -116,8 +143,8 @@ def _sources(wanted: Wanted) -> list[Word | str]:
     return found
 
 
-async def _listed(tx: Transaction, wanted: Wanted, source: Word | str) -> list[int]:
-    limit = WHOLE + 1
+async def _listed(tx: Transaction, wanted: Wanted, source: Word | str, limit: int) -> list[int]:
+    """So many ids at most."""
     if isinstance(source, Word):
         found: list[int] = []
         for field in _TEXT:
