@@ -28,7 +28,7 @@ from kho.server.resources import Resources, open_resources
 from kho.server.web import entry, errors, failures
 from kho.server.web.middleware import Observation
 from kho.server.web.places import methods_of, values_of
-from kho.server.web.request import BlobResponse, Receive, Request, Response, Scope, Send
+from kho.server.web.request import Answer, Receive, Request, Response, Scope, Send
 from kho.server.web.route import Route
 from kho.server.web.streaming import ClientGone, send_answer, send_response
 
@@ -102,7 +102,7 @@ class App:
             return _closing(response)
         return response
 
-    async def _handle(self, request: Request, observation: Observation) -> Response | BlobResponse:
+    async def _handle(self, request: Request, observation: Observation) -> Answer:
         methods = methods_of(request.path)
         if methods is None:
             raise _unknown(request)

@@ -1,7 +1,7 @@
 """A request as handlers see it, and the answers that they give."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -57,6 +57,18 @@ class BlobResponse:
     reader: BlobReader
     start: int
     stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResponse:
+    """An answer whose pieces are made while they are sent; whoever sends it closes them."""
+
+    status: int
+    headers: Headers
+    pieces: AsyncGenerator[bytes, None]
+
+
+Answer = Response | BlobResponse | StreamResponse
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from kho.server.policy.access import Action
 from kho.server.resources import Resources
-from kho.server.web.request import Audience, BlobResponse, Request, Response
+from kho.server.web.request import Answer, Audience, Request
 
-Handler = Callable[[Resources, Request], Awaitable[Response | BlobResponse]]
+Handler = Callable[[Resources, Request], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)

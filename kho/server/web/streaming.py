@@ -6,11 +6,20 @@ receive(). A reader that stalls costs the one piece that waits.
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
 from kho.server.config import Config
-from kho.server.web.request import BlobResponse, Message, Receive, Response, Send
+from kho.server.web.request import (
+    Answer,
+    BlobResponse,
+    Message,
+    Receive,
+    Response,
+    Send,
+    StreamResponse,
+)
 from kho.server.web.watchdog import Watchdog
 
 # A short body goes out in one piece, which needs no watching.
@@ -22,11 +31,18 @@ class ClientGone(Exception):
 
 
 async def send_answer(
-    receive: Receive, send: Send, answer: Response | BlobResponse, config: Config, *, head: bool
+    receive: Receive, send: Send, answer: Answer, config: Config, *, head: bool
 ) -> None:
     """Send any answer; raise ClientGone, or a reader's error, to cut it short."""
     if isinstance(answer, BlobResponse):
         await _send_blob(receive, send, answer, config, head=head)
+    elif isinstance(answer, StreamResponse):
+        async with aclosing(answer.pieces) as pieces:
+            start = Response(answer.status, answer.headers)
+            if head:
+                await send_response(send, start, head=True)
+            else:
+                await _stream(receive, send, start, pieces, config)
     elif head or len(answer.body) <= ONE_PIECE:
         await send_response(send, answer, head=head)
     else:
@@ -109,4 +125,6 @@ async def _send_pieces(
         raise ClientGone("the client stopped reading") from error
     finally:
         watchdog.close()
+    if not sent:
+        await send(_start(start))
     await send({"type": "http.response.body", "body": b"", "more_body": False})
