@@ -14,7 +14,7 @@ from typing import Final
 
 from kho.server import metrics
 from kho.server.policy.access import Action
-from kho.server.web import acme, device, health, setup, sign_in, token
+from kho.server.web import acme, device, health, setup, sign_in, token, v1
 from kho.server.web.api.table import API
 from kho.server.web.paths import Paths
 from kho.server.web.request import Audience
@@ -65,6 +65,8 @@ ROUTES: Final = (
     Route("manifest", "DELETE", _MANIFEST, Action.DELETE, manifests.delete),
     Route("tags", "GET", _TAGS, Action.PULL, tags.page),
     Route("referrers", "GET", _REFERRERS, Action.PULL, referrers.page),
+    Route("search", "GET", "/v1/search", Action.BROWSE, v1.search, index=True),
+    Route("search", "GET", "/v1/_ping", Action.OPERATE, v1.ping, index=True),
     *API,
     *PAGES,
 )
