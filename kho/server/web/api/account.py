@@ -1,6 +1,5 @@
 """One's own account: password, access tokens, logins."""
 
-from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -16,7 +15,7 @@ from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing, Paged, key_of, listing
 from kho.server.web.api.tokens import MadeToken, NewOwnToken, Token, listed, made
 from kho.server.web.api.users import Ended
-from kho.server.web.api.values import Password, number_of, time_of, time_or_none
+from kho.server.web.api.values import Password, Time, number_of, time_of, time_or_none
 from kho.server.web.request import Request
 
 
@@ -39,8 +38,8 @@ class Account(Told, frozen=True):
     admin: bool
     email: str | None
     groups: list[str]
-    created_at: datetime | None
-    last_login_at: datetime | None
+    created_at: Time | None
+    last_login_at: Time | None
 
 
 class Login(Told, frozen=True):
@@ -54,9 +53,9 @@ class Login(Told, frozen=True):
     label: str
     address: str
     current: bool
-    created_at: datetime
-    last_used_at: datetime | None
-    expires_at: datetime | None
+    created_at: Time
+    last_used_at: Time | None
+    expires_at: Time | None
     expired: bool
 
 

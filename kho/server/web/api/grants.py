@@ -1,6 +1,5 @@
 """Who has which role on the repositories of which glob, and why: `khod grants`, `khod access`."""
 
-from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
@@ -11,7 +10,15 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing, Paged, key_of, listing
-from kho.server.web.api.values import Name, Pattern, Subject, number_of, repository_of, time_of
+from kho.server.web.api.values import (
+    Name,
+    Pattern,
+    Subject,
+    Time,
+    number_of,
+    repository_of,
+    time_of,
+)
 
 OneAction = Literal["pull", "push", "create", "tag", "overwrite", "delete", "settings"]
 Repository = Annotated[str, Meta(max_length=255, description="a repository: team/app")]
@@ -40,7 +47,7 @@ class Grant(Told, frozen=True):
     role: str
     pattern: str
     created_by: str
-    created_at: datetime
+    created_at: Time
 
 
 class Asked(Given, frozen=True):

@@ -1,6 +1,5 @@
 """Groups of users: `khod groups`."""
 
-from datetime import datetime
 from typing import Final
 
 from kho.server.index.people import groups
@@ -9,7 +8,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing, Paged, key_of, listing
-from kho.server.web.api.values import Name, time_of
+from kho.server.web.api.values import Name, Time, time_of
 
 
 class NewGroup(Given, frozen=True):
@@ -23,7 +22,7 @@ class Group(Told, frozen=True):
 
     name: str
     members: int
-    created_at: datetime
+    created_at: Time
 
 
 class Member(Told, frozen=True):

@@ -1,6 +1,5 @@
 """Keys that sign the tokens of /token: `khod keys`."""
 
-from datetime import datetime
 from typing import Final
 
 from kho.server.index.tokens import keys
@@ -8,7 +7,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing
-from kho.server.web.api.values import time_of, time_or_none
+from kho.server.web.api.values import Time, time_of, time_or_none
 
 
 class Rotation(Given, frozen=True):
@@ -22,8 +21,8 @@ class Key(Told, frozen=True):
 
     kid: str
     algorithm: str
-    created_at: datetime
-    retires_at: datetime | None
+    created_at: Time
+    retires_at: Time | None
 
 
 class NewKey(Told, frozen=True):

@@ -1,6 +1,5 @@
 """Accounts of machines: `khod robots`."""
 
-from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -10,7 +9,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing, Paged, key_of, listing
-from kho.server.web.api.values import Name, time_of
+from kho.server.web.api.values import Name, Time, time_of
 
 
 class NewRobot(Given, frozen=True):
@@ -32,7 +31,7 @@ class Robot(Told, frozen=True):
     name: str
     description: str
     disabled: bool
-    created_at: datetime
+    created_at: Time
 
 
 async def list_robots(resources: Resources, call: Call[Paged, None]) -> Listing[Robot]:

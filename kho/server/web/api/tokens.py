@@ -1,6 +1,5 @@
 """Access tokens of users and robots: `khod tokens`. One's own are in account.py."""
 
-from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta, field
@@ -11,7 +10,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing, Paged, key_of, listing
-from kho.server.web.api.values import Name, number_of, time_of, time_or_none
+from kho.server.web.api.values import Name, Time, number_of, time_of, time_or_none
 
 _DAYS: Final = {kind: round(seconds / 86_400) for kind, seconds in LIFETIMES.items()}
 Owner = Annotated[str, Meta(max_length=140, description="user:NAME or robot:NAME")]
@@ -61,10 +60,10 @@ class Token(Told, frozen=True):
     owner: str
     name: str
     scopes: list[str] | None
-    created_at: datetime
-    expires_at: datetime | None
+    created_at: Time
+    expires_at: Time | None
     expired: bool
-    last_used_at: datetime | None
+    last_used_at: Time | None
 
 
 class MadeToken(Told, frozen=True):

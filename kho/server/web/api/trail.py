@@ -1,6 +1,5 @@
 """The trail of who did what: `khod audit`."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -11,7 +10,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Operation, Told
 from kho.server.web.api.paging import Listing, Paged, cursor, key_of
-from kho.server.web.api.values import time_of
+from kho.server.web.api.values import Time, time_of
 
 When = Annotated[
     str, Meta(max_length=64, description="90m, 1d, a date such as 2026-11-01, or ISO 8601")
@@ -36,7 +35,7 @@ class Event(Told, frozen=True):
     """Something that was done or tried; `count` of alike ones at once."""
 
     id: int
-    at: datetime
+    at: Time
     action: str
     outcome: str
     actor: str

@@ -1,6 +1,5 @@
 """Issuers whose workloads come in without a secret: `khod trust`."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,7 +14,7 @@ from kho.server.web.address import base_url
 from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing
 from kho.server.web.api.problems import Mistakes
-from kho.server.web.api.values import Name, time_of
+from kho.server.web.api.values import Name, Time, time_of
 from kho.server.web.request import Request
 
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
@@ -85,7 +84,7 @@ class TrustRule(Told, frozen=True):
 class MadeRule(TrustRule, frozen=True):
     """A rule, and when it was made."""
 
-    created_at: datetime
+    created_at: Time
 
 
 class TriedToken(Given, frozen=True):

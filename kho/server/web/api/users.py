@@ -1,6 +1,5 @@
 """Accounts of people: `khod users`."""
 
-from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta, structs
@@ -12,7 +11,7 @@ from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Given, Operation, Told
 from kho.server.web.api.paging import Listing, Paged, key_of, listing
 from kho.server.web.api.problems import Mistakes
-from kho.server.web.api.values import Name, Password, time_of, time_or_none
+from kho.server.web.api.values import Name, Password, Time, time_of, time_or_none
 
 Email = Annotated[str, Meta(max_length=254, description="NAME@DOMAIN, or nothing for none")]
 
@@ -48,8 +47,8 @@ class User(Told, frozen=True):
     admin: bool
     disabled: bool
     email: str | None
-    created_at: datetime
-    last_login_at: datetime | None
+    created_at: Time
+    last_login_at: Time | None
 
 
 class OwnGrant(Told, frozen=True):

@@ -10,6 +10,7 @@ from kho.oci.reference import parse_name
 from kho.server.index.errors import NotFound
 from kho.server.web.api.problems import Mistakes
 
+Time = Annotated[datetime, Meta(tz=True)]
 NAME: Final = "1 to 128 of a-z, 0-9 and . _ @ -, beginning with a letter or digit"
 Name = Annotated[
     str, Meta(pattern="^[a-z0-9][a-z0-9._@-]*$", min_length=1, max_length=128, description=NAME)
