@@ -65,6 +65,7 @@ COMMANDS: Final = {
     "fsck": "Verify everything that is stored.",
     "grants": "Say who may do what.",
     "groups": "Groups of users.",
+    "index": "What the index knows of repositories.",
     "keys": "Keys that sign tokens.",
     "repos": "Repositories and who may see them.",
     "robots": "Accounts of machines.",

@@ -4,7 +4,7 @@ The row is the last thing that a transaction changes: whoever waits for it holds
 holder may still want, so nothing deadlocks.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -47,6 +47,18 @@ _PUSH: Final = Statement(
     .where(_table.id == _number)
 )
 _FORGET: Final = Statement(update(repositories).values(indexed=0).where(_table.id == _number))
+_FORGET_NAMED: Final = Statement(
+    update(repositories).values(indexed=-1).where(_table.name == bindparam("named"))
+)
+_FORGET_ALL: Final = Statement(update(repositories).values(indexed=-1))
+_DOUBTED: Final = Statement(
+    select(_table.id, _table.name, _table.indexed)
+    .where(_table.indexed < literal_column("1"))
+    .where(_table.id > bindparam("after", type_=BigInteger()))
+    .order_by(_table.id)
+    .limit(bindparam("limit", type_=Integer()))
+)
+_STATE: Final = Statement(select(_table.indexed).where(_table.id == _number))
 _LOCK: Final = Statement(
     select(_table.id).where(_table.id == _number).with_for_update(key_share=True)
 )
@@ -96,6 +108,14 @@ _SET: Final = Statement(
 )
 
 
+class Doubted(NamedTuple):
+    """A repository; `indexed` is 0 where what is known is right, -1 where nothing is believed."""
+
+    id: int
+    name: str
+    indexed: int
+
+
 async def resize(tx: Transaction, repository_id: int, size: int) -> None:
     """So many bytes more, or fewer; last in its transaction."""
     if size:
@@ -115,6 +135,24 @@ async def push(tx: Transaction, repository_id: int, *, size: int, tags: int) -> 
 async def doubt(tx: Transaction, repository_id: int) -> None:
     """Have what is known of the repository found out anew."""
     await tx.run(_FORGET, of=repository_id)
+
+
+async def doubt_all(tx: Transaction, name: str | None) -> int:
+    """The same of a repository, or of every one, also of what is known; how many."""
+    if name is None:
+        return await tx.run(_FORGET_ALL)
+    return await tx.run(_FORGET_NAMED, named=name)
+
+
+async def doubted(tx: Transaction, after: int, limit: int) -> list[Doubted]:
+    """Repositories of which not all is known, after a number."""
+    return [Doubted(*row) for row in await tx.all(_DOUBTED, after=after, limit=limit)]
+
+
+async def is_doubted(tx: Transaction, repository_id: int) -> bool:
+    """Whether it is one of those still."""
+    row = await tx.one(_STATE, of=repository_id)
+    return row is not None and row[0] < 1
 
 
 async def recount(tx: Transaction, repository_id: int) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from kho.server.index import audit, throttle, traffic
 from kho.server.index.tokens import credentials, keys
 from kho.server.jobs import listings
-from kho.server.registry import uploads
+from kho.server.registry import filling, uploads
 from kho.server.resources import Resources
 
 
@@ -23,6 +23,7 @@ class Job:
 JOBS: Final = (
     Job("expire uploads", 3600.0, uploads.expire),
     Job("expire audit events", 3600.0, audit.expire),
+    Job("fill the index", 15.0, filling.fill),
     Job("expire statistics", 3600.0, traffic.expire),
     Job("purge expired credentials", 3600.0, credentials.purge),
     Job("drop retired signing keys", 3600.0, keys.purge),

@@ -2,7 +2,7 @@
 
     push ─► known already? ─no─► the config blob is read (256 KiB at most), before the transaction
                                     │
-    transaction: manifest ─► images row ─► tags ─► repositories row, the last that is locked
+    transaction: manifest ─► images row ─► tags ─► repositories row, locked last ─► words
 
 A blob's bytes count for a repository as long as it is linked, a manifest's as long as it is there.
 """
@@ -14,7 +14,7 @@ from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.oci.errors import Unavailable
 from kho.oci.manifest import Manifest
-from kho.server.database import facts, images, layer_listings
+from kho.server.database import facts, images, layer_listings, search_writing
 from kho.server.database.engine import Transaction
 from kho.server.database.images import ImageFacts
 from kho.server.registry.images import facts_of_image, facts_of_index, kind_of
@@ -76,13 +76,14 @@ def listable(resources: Resources, manifest: Manifest) -> tuple[Digest, ...]:
     index = resources.config.index
     if not (index.enabled and index.files) or manifest.is_index:
         return ()
-    found = (one for one in manifest.references if one.kind == "layer")
-    return tuple(one.digest for one in found if media_types.is_tar_layer(one.media_type))
+    layers = (one for one in manifest.references if one.kind == "layer")
+    found = {one.digest for one in layers if media_types.is_tar_layer(one.media_type)}
+    return tuple(sorted(found, key=str))  # so that two pushes never wait for each other
 
 
 async def learn(tx: Transaction, repository_id: int, learnt: Learnt, by: str) -> None:
     """Keep what is known of the image; before its tags, which have its size."""
-    known = await _facts(tx, repository_id, learnt)
+    known = await facts_of(tx, repository_id, learnt)
     if known is not None:
         await images.put(tx, repository_id, str(learnt.digest), known, by)
     if learnt.new and learnt.layers:
@@ -95,9 +96,11 @@ async def pushed(tx: Transaction, repository_id: int, learnt: Learnt, new_tags: 
     if learnt.new and learnt.facts is None and not learnt.manifest.is_index:
         await facts.doubt(tx, repository_id)  # it was known a moment ago, and was deleted since
     await facts.push(tx, repository_id, size=size, tags=new_tags)
+    await search_writing.refresh(tx, repository_id)
 
 
-async def _facts(tx: Transaction, repository_id: int, learnt: Learnt) -> ImageFacts | None:
+async def facts_of(tx: Transaction, repository_id: int, learnt: Learnt) -> ImageFacts | None:
+    """What is known of it; of an index what its images say, as far as these are known."""
     if not learnt.manifest.is_index:
         return learnt.facts
     digests = list(dict.fromkeys(item.digest for item in learnt.manifest.references))
@@ -108,11 +111,13 @@ async def _facts(tx: Transaction, repository_id: int, learnt: Learnt) -> ImageFa
 async def pointed(tx: Transaction, repository_id: int, new_tags: int) -> None:
     """A tag points at something that was there; so many were not. Last in its transaction."""
     await facts.change(tx, repository_id, tags=new_tags)
+    await search_writing.refresh(tx, repository_id)
 
 
 async def removed(tx: Transaction, repository_id: int, *, size: int, tags: int) -> None:
     """A manifest of so many bytes and so many tags are gone."""
     await facts.change(tx, repository_id, size=-size, tags=-tags)
+    await search_writing.refresh(tx, repository_id)
 
 
 async def linked(tx: Transaction, repository_id: int, size: int) -> None:
