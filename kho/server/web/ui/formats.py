@@ -1,14 +1,18 @@
 """How templates show sizes, times, numbers and icons."""
 
+import json
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import time
 from typing import Any, Final
+from urllib.parse import quote_from_bytes
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from markupsafe import Markup
 
+from kho.server.inspection.packed import Entry
 from kho.server.web.ui.icons import shapes
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -21,6 +25,17 @@ _MONTH: Final = 30 * _DAY
 _YEAR: Final = 365 * _DAY
 
 _ICON: Final = Markup('<svg class="icon" {}><use href="#i-{}"/></svg>')
+
+_KINDS: Final = {
+    "f": stat.S_IFREG,
+    "h": stat.S_IFREG,
+    "d": stat.S_IFDIR,
+    "i": stat.S_IFDIR,
+    "l": stat.S_IFLNK,
+    "c": stat.S_IFCHR,
+    "b": stat.S_IFBLK,
+    "p": stat.S_IFIFO,
+}
 
 Gettext = Callable[[str], str]
 Ngettext = Callable[[str, str, int], str]
@@ -53,6 +68,15 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
             moment.isoformat(timespec="seconds"), exact, text
         )
 
+    def ahead(milliseconds: int) -> Markup:
+        """A moment to come: in how long, with the exact time beside it."""
+        when = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        exact = format_datetime(when, "medium", locale=language)
+        text = _ahead(max(0.0, milliseconds / 1000 - time()), gettext, ngettext)
+        return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+            when.isoformat(timespec="seconds"), exact, text
+        )
+
     def moment(milliseconds: int) -> str:
         """The exact time."""
         when = datetime.fromtimestamp(milliseconds / 1000, UTC)
@@ -62,8 +86,15 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         "number": number,
         "size": size,
         "ago": ago,
+        "ahead": ahead,
         "moment": moment,
         "short": short,
+        "bytes_text": bytes_text,
+        "bytes_url": quote_from_bytes,
+        "bytes_join": lambda folder, name: folder + b"/" + name if folder else name,
+        "mode": mode,
+        "pretty": pretty,
+        "tojson_text": words,
     }
 
 
@@ -84,9 +115,49 @@ def _ago(seconds: float, gettext: Gettext, ngettext: Ngettext) -> str:
     return ngettext("%(count)s year ago", "%(count)s years ago", count) % {"count": count}
 
 
+def _ahead(seconds: float, gettext: Gettext, ngettext: Ngettext) -> str:
+    steps: tuple[tuple[int, str, str], ...] = (
+        (_DAY, "in %(count)s day", "in %(count)s days"),
+        (_HOUR, "in %(count)s hour", "in %(count)s hours"),
+        (_MINUTE, "in %(count)s minute", "in %(count)s minutes"),
+    )
+    for unit, one, many in steps:
+        count = round(seconds / unit)
+        if count >= (2 if unit > _MINUTE else 1):
+            return ngettext(one, many, count) % {"count": count}
+    return gettext("in a moment")
+
+
 def short(digest: str) -> str:
     """The first twelve digits of a digest."""
     return str(digest).partition(":")[2][:_SHORT_DIGEST] or str(digest)
+
+
+def bytes_text(value: bytes) -> str:
+    """A path as far as it can be read; control characters and other bytes are escaped."""
+    text = value.decode("utf-8", "backslashreplace")
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+def mode(entry: Entry) -> str:
+    """As `ls -l` shows kind and permissions."""
+    kind = _KINDS.get(entry.kind.value, 0)
+    return stat.filemode(kind | (entry.mode & 0o7777))
+
+
+def pretty(text: str) -> str:
+    """JSON, indented; other text as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
+
+
+def words(value: object) -> str:
+    """A list as JSON, to be shown."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def icon(name: str, label: str = "") -> Markup:

@@ -42,6 +42,11 @@ def _crumbs(name: str, address: str) -> list[tuple[str, str]]:
     return [*found, (last, address)]
 
 
+def short(digest: str) -> str:
+    """The beginning of a digest."""
+    return digest.partition(":")[2][:12]
+
+
 def with_query(request: Request, **changes: object) -> str:
     """The page's own address with other query parameters; those that are "" or None go."""
     kept = {

@@ -6,6 +6,8 @@ from kho.server.policy.access import Action
 from kho.server.web.request import Audience
 from kho.server.web.route import Handler, Route
 from kho.server.web.ui import activity, history, home, preferences, static, tags, versions
+from kho.server.web.ui.image_table import IMAGE_PAGES
+from kho.server.web.ui.own_table import OWN_PAGES
 
 
 def _page(template: str, action: Action, handler: Handler, method: str = "GET") -> Route:
@@ -18,6 +20,8 @@ PAGES: Final = (
     Route("static", "GET", "/robots.txt", Action.OPERATE, static.robots),
     _page("/", Action.BROWSE, home.page),
     Route("page", "POST", "/-/preferences", Action.SIGN_IN, preferences.keep, Audience.PEOPLE),
+    *OWN_PAGES,
+    *IMAGE_PAGES,
     _page("/{name}/-/tags", Action.PULL, tags.page),
     _page("/{name}/-/versions", Action.PULL, versions.page),
     _page("/{name}/-/history", Action.PULL, history.page),

@@ -1,0 +1,104 @@
+"""The page of an image: layers, files, config, manifest, what is attached."""
+
+from typing import Final
+from urllib.parse import urlencode
+
+from kho.oci.digest import Digest
+from kho.oci.reference import parse_tag
+from kho.server.index.catalogue.commands import Address, commands
+from kho.server.policy.access import Action, allowed
+from kho.server.registry.contents import image as images
+from kho.server.registry.contents.image import Image
+from kho.server.resources import Resources
+from kho.server.web.paths import page_of
+from kho.server.web.request import Request, Response
+from kho.server.web.ui import render, repository
+from kho.server.web.visits import visit
+
+VIEWS: Final = ("layers", "files", "config", "manifest", "attachments")
+
+
+def reference_of(request: Request) -> Digest | str:
+    """What the path names. Raises TagInvalid."""
+    return request.values.digest or parse_tag(request.values.parts["tag"])
+
+
+async def page(resources: Resources, request: Request) -> Response:
+    """One view of the image; `platform` chooses one of an index."""
+    name, reference = request.values.name, reference_of(request)
+    view = next((one for one in VIEWS if one == request.query("view")), "layers")
+    found = await images.find(
+        resources,
+        request.caller.principal,
+        name,
+        reference,
+        platform=request.query("platform") or None,
+        reveal=view == "config" and request.query("reveal") == "1",
+    )
+    here = await visit(resources, request)
+    address = Address(here.host, here.secure)
+    tag = None if isinstance(reference, Digest) else reference
+    return await render.page(
+        resources,
+        request,
+        f"image_{view}.html",
+        known=here,
+        shared=frame(request, found, view),
+        commands=commands(
+            address,
+            name,
+            tag or (found.tags[0] if found.tags else None),
+            found.digest,
+            kind=found.nature if found.nature in ("image", "index") else "artifact",
+            artifact_type=found.artifact_type,
+        ),
+        revealed=request.query("reveal") == "1",
+    )
+
+
+def frame(request: Request, found: Image, view: str) -> dict[str, object]:
+    """Values for templates that extend `image_frame.html`."""
+    name, reference = request.values.name, reference_of(request)
+    tag = None if isinstance(reference, Digest) else reference
+    shared = repository.frame(request, "tags" if tag else "versions")
+    address = page_of(name)
+    itself = f"{address}:{tag}" if tag else f"{address}@{reference}"
+    chosen = found.platform if found.offers else ""
+    views = [one for one in VIEWS if _has(found, one)]
+    principal = request.caller.principal
+    return {
+        **shared,
+        "crumbs": [*_list(shared["crumbs"]), (tag or repository.short(str(reference)), "")],
+        "image": found,
+        "detail": found.detail,
+        "tag": tag,
+        "itself": itself,
+        "view": view,
+        "views": [(one, itself + _query(one, chosen), one == view) for one in views],
+        "platforms": [
+            (offer.platform, itself + _query(view, offer.platform), offer.platform == chosen, offer)
+            for offer in found.offers
+            if offer.platform
+        ],
+        "platform_query": _query("files", chosen),
+        "may_push": allowed(principal, Action.PUSH, name),
+    }
+
+
+def _has(found: Image, view: str) -> bool:
+    """Whether there is such a view of it: files of images alone."""
+    if found.detail is None:
+        return view in ("manifest", "attachments")
+    if view == "files":
+        return found.detail.nature == "image"
+    return True
+
+
+def _query(view: str, platform: str) -> str:
+    given = {"view": "" if view == "layers" else view, "platform": platform}
+    kept = {key: value for key, value in given.items() if value}
+    return f"?{urlencode(kept)}" if kept else ""
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list) else []
