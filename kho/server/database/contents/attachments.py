@@ -29,7 +29,6 @@ _LEVEL: Final = Statement(
     )
     .where(_table.repository_id == bindparam("repository_id"))
     .where(OneOf(_table.subject_digest, "subjects"))
-    .order_by(_table.subject_digest, _table.digest)
     .limit(bindparam("limit", type_=Integer()))
 )
 _TAGGED: Final = Statement(
@@ -68,7 +67,7 @@ class Attachment(NamedTuple):
 async def level(
     tx: Transaction, repository_id: int, subjects: list[str], limit: int
 ) -> list[Attachment]:
-    """Manifests with one of these subjects."""
+    """So many of the manifests with one of these subjects, in no order."""
     found = await tx.all(
         _LEVEL, repository_id=repository_id, subjects=listed(subjects), limit=limit
     )

@@ -4,7 +4,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Select, Text, bindparam, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    Text,
+    bindparam,
+    exists,
+    literal_column,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -36,6 +46,14 @@ def collected(query: Select[Any], most: int) -> ColumnElement[str]:
     """
     rows = query.limit(most).subquery()
     return select(_Collected(*rows.c)).scalar_subquery()
+
+
+def there(query: Select[Any]) -> ColumnElement[bool]:
+    """Whether the query, which correlates by itself, has a row: looked up for each row alone.
+
+    OFFSET keeps PostgreSQL from reading all rows that any row could want, and hashing them.
+    """
+    return exists(query.offset(literal_column("0")))
 
 
 class _OneOfNumbers(FunctionElement[bool]):

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
-    exists,
     func,
     literal_column,
     or_,
@@ -19,7 +18,7 @@ from sqlalchemy import (
 )
 
 from kho.server.database.audit import AuditRow
-from kho.server.database.contents.collected import before
+from kho.server.database.contents.collected import before, there
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import audit_events, manifests, tag_history
 from kho.server.database.statement import Statement, Value
@@ -44,12 +43,13 @@ class MoveRow(NamedTuple):
 
 
 def _present(digest: Column[str]) -> ColumnElement[int]:
-    there = (
-        exists()
+    found = there(
+        select(manifests.c.id)
         .where(manifests.c.repository_id == _moves.repository_id)
         .where(manifests.c.digest == digest)
+        .correlate(tag_history)
     )
-    return case((there, literal_column("1")), else_=literal_column("0"))
+    return case((found, literal_column("1")), else_=literal_column("0"))
 
 
 @lru_cache(maxsize=2)

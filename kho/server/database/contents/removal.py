@@ -2,10 +2,10 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, exists, func, literal_column, select
+from sqlalchemy import BigInteger, Integer, Text, bindparam, func, literal_column, select
 
 from kho.server.database.constructs import OneOf, listed, strings
-from kho.server.database.contents.collected import collected, numbers, one_of_numbers
+from kho.server.database.contents.collected import collected, numbers, one_of_numbers, there
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import (
     blobs,
@@ -19,6 +19,7 @@ from kho.server.database.statement import Statement
 
 TAGS: Final = 50
 CROWD: Final = 2000
+BLOBS: Final = 5000
 
 _table = manifests.c
 _repository: Final = bindparam("repository_id", type_=BigInteger())
@@ -98,10 +99,11 @@ _LISTED: Final = Statement(
     .limit(bindparam("limit", type_=Integer()))
 )
 _link, _elsewhere = repository_blobs.alias("link"), repository_blobs.alias("elsewhere")
-_HERE: Final = (
-    exists()
+_HERE: Final = there(
+    select(_link.c.digest)
     .where(_link.c.repository_id == _repository)
     .where(_link.c.digest == manifest_references.c.digest)
+    .correlate(manifest_references)
 )
 _BLOBS: Final = Statement(
     select(manifest_references.c.digest)
@@ -113,17 +115,19 @@ _BLOBS: Final = Statement(
 )
 # Of these blobs: those that a manifest of the repository lists which does not go.
 _other, _using = manifests.alias("other"), manifest_references.alias("using")
-_STILL_USED: Final = (
-    exists()
+_STILL_USED: Final = there(
+    select(_other.c.id)
     .where(_using.c.digest == blobs.c.digest)
     .where(_other.c.id == _using.c.manifest_id)
     .where(_other.c.repository_id == _repository)
     .where(~one_of_numbers(_other.c.id, "ids"))
+    .correlate(blobs)
 )
-_HELD_ELSEWHERE: Final = (
-    exists()
+_HELD_ELSEWHERE: Final = there(
+    select(_elsewhere.c.digest)
     .where(_elsewhere.c.digest == blobs.c.digest)
     .where(_elsewhere.c.repository_id != _repository)
+    .correlate(blobs)
 )
 _sizes = func.coalesce(func.sum(blobs.c.size), literal_column("0"))
 _unused = select(func.count(), _sizes).where(OneOf(blobs.c.digest, "digests")).where(~_STILL_USED)

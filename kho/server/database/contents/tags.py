@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
     func,
     literal_column,
     or_,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 )
 
 from kho.server.database.constructs import OneOf, listed
-from kho.server.database.contents.collected import collected
+from kho.server.database.contents.collected import collected, there
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import images, manifests, tags
 from kho.server.database.statement import Row, Statement, Value
@@ -124,15 +123,21 @@ def has_signature(
         notes.like(_quoted(f"%{_SIGNED_PREDICATE}%")),
     )
     type_ = signature.c.artifact_type
-    attached = (
-        exists()
+    attached = there(
+        select(signature.c.id)
         .where(signature.c.repository_id == repository_id)
         .where(signature.c.subject_digest == digest)
         .where(or_(_one_of(type_, SIGNATURES), and_(_one_of(type_, BUNDLES), signs)))
+        .correlate_except(signature)
     )
     # cosign before referrers: sha256-<hex>.sig
     named = func.replace(digest, _quoted(":"), _quoted("-")) + _quoted(".sig")
-    by_tag = exists().where(old.c.repository_id == repository_id).where(old.c.name == named)
+    by_tag = there(
+        select(old.c.name)
+        .where(old.c.repository_id == repository_id)
+        .where(old.c.name == named)
+        .correlate_except(old)
+    )
     return case((or_(attached, by_tag), literal_column("1")), else_=literal_column("0"))
 
 
@@ -174,7 +179,6 @@ _OF_DIGEST: Final = Statement(
     select(_table.name)
     .where(_table.repository_id == bindparam("repository_id"))
     .where(_table.digest == bindparam("digest"))
-    .order_by(_table.name)
     .limit(bindparam("limit", type_=Integer()))
 )
 
@@ -202,7 +206,7 @@ async def rows(tx: Transaction, repository_id: int, names: list[str]) -> dict[st
 
 
 async def names_of(tx: Transaction, repository_id: int, digest: str, limit: int) -> list[str]:
-    """Tags of a manifest, by bytes."""
+    """So many tags of a manifest, in no order: there may be a hundred thousand."""
     found = await tx.all(_OF_DIGEST, repository_id=repository_id, digest=digest, limit=limit)
     return [name for (name,) in found]
 

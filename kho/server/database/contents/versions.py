@@ -14,14 +14,13 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
-    exists,
     func,
     literal_column,
     select,
 )
 
 from kho.server.database.constructs import OneOf, listed
-from kho.server.database.contents.collected import before, collected, numbers, one_of_numbers
+from kho.server.database.contents.collected import before, collected, numbers, one_of_numbers, there
 from kho.server.database.contents.tags import has_signature
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import images, manifest_references, manifests, tags
@@ -101,33 +100,37 @@ _next = (
 _WINDOW: Final = Statement(select(func.min(_next.c.id), func.count()).select_from(_next))
 
 
-def is_child() -> ColumnElement[bool]:
-    """Whether an index of the same repository lists the manifest."""
+def _is_child() -> ColumnElement[bool]:
+    """An index of the same repository lists the manifest."""
     parent, listing = manifests.alias("parent"), manifest_references.alias("listing")
-    return (
-        exists()
+    return there(
+        select(parent.c.id)
         .where(listing.c.digest == _table.digest)
         .where(listing.c.kind == _MANIFEST)
         .where(parent.c.id == listing.c.manifest_id)
         .where(parent.c.repository_id == _table.repository_id)
+        .correlate(manifests)
     )
 
 
 def _is_attached() -> ColumnElement[bool]:
+    """Its subject is there."""
     subject = manifests.alias("subject")
-    return (
-        exists()
+    return there(
+        select(subject.c.id)
         .where(subject.c.repository_id == _table.repository_id)
         .where(subject.c.digest == _table.subject_digest)
+        .correlate(manifests)
     )
 
 
 def _is_tagged() -> ColumnElement[bool]:
     tag = tags.alias("tag")
-    return (
-        exists()
+    return there(
+        select(tag.c.name)
         .where(tag.c.repository_id == _table.repository_id)
         .where(tag.c.digest == _table.digest)
+        .correlate(manifests)
     )
 
 
@@ -173,7 +176,7 @@ def page_statement(tagged: Tagged, *, of_kind: bool) -> Statement:
     """The manifests of a window that stand on their own."""
     query = _shown().where(_table.id < before())
     query = query.where(_table.id >= bindparam("low", type_=BigInteger()))
-    query = query.where(~is_child()).where(~_is_attached())
+    query = query.where(~_is_child()).where(~_is_attached())
     if tagged != "all":
         query = query.where(_is_tagged() if tagged == "tagged" else ~_is_tagged())
     if of_kind:

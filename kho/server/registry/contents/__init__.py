@@ -1,0 +1,1 @@
+"""What an image, an index or another artifact is made of, told to people; nothing is changed."""
