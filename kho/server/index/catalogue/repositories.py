@@ -8,7 +8,7 @@ import msgspec
 from kho.oci.errors import InvalidRequest, NameUnknown
 from kho.oci.platform import Platform, PlatformInvalid
 from kho.server.database import catalogue as rows
-from kho.server.database import overview as one
+from kho.server.database import profiles
 from kho.server.database.catalogue import Order, RepositoryRow, Wanted
 from kho.server.database.engine import Transaction
 from kho.server.index.catalogue import paging
@@ -188,7 +188,7 @@ async def overview(resources: Resources, principal: Principal, name: str) -> Ove
     row = await resources.database.read(rows.row, name)
     if row is None:
         raise NameUnknown("repository unknown to this registry", detail={"name": name})
-    told = await resources.database.read(one.find, row.id)
+    told = await resources.database.read(profiles.find, row.id)
     labels = _labels(told.labels)
     described = labels.get(_DESCRIPTION, "")
     repository = _told(row)

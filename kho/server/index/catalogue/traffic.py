@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from kho.server.database import overview as rows
+from kho.server.database import profiles as rows
 from kho.server.database.engine import Transaction
 from kho.server.index.catalogue import paging
 from kho.server.resources import Resources
