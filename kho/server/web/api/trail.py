@@ -31,7 +31,7 @@ class WhichEvents(Paged, frozen=True):
     outcome: Literal["", "allowed", "denied", "failed"] = ""
 
 
-class Event(Told, frozen=True):
+class AuditEntry(Told, frozen=True):
     """Something that was done or tried; `count` of alike ones at once."""
 
     id: int
@@ -47,7 +47,7 @@ class Event(Told, frozen=True):
     details: dict[str, Any] | None
 
 
-async def list_events(resources: Resources, call: Call[WhichEvents, None]) -> Listing[Event]:
+async def list_events(resources: Resources, call: Call[WhichEvents, None]) -> Listing[AuditEntry]:
     """The newest first. A page may be short of entries, or empty, and not be the last."""
     query = call.query
     these = await trail.wanted(
@@ -64,9 +64,9 @@ async def list_events(resources: Resources, call: Call[WhichEvents, None]) -> Li
     return Listing([_told(row) for row in rows], None if following is None else cursor(following))
 
 
-def _told(row: trail.Entry) -> Event:
+def _told(row: trail.Entry) -> AuditEntry:
     details = None if row.details is None else msgspec.json.decode(row.details)
-    return Event(
+    return AuditEntry(
         id=row.id,
         at=time_of(row.at),
         action=row.action,
@@ -91,6 +91,6 @@ OPERATIONS: Final = (
         summary="Read the trail of who did what",
         function=list_events,
         query=WhichEvents,
-        answer=Listing[Event],
+        answer=Listing[AuditEntry],
     ),
 )
