@@ -35,7 +35,7 @@ from kho.server.resources import Resources
 
 __all__ = ["Attached", "Child", "Kind", "Tagged", "Version", "VersionPage", "VersionQuery", "page"]
 
-LOOKS: Final = 10
+LOOKS: Final = 30
 
 
 class VersionQuery(msgspec.Struct, frozen=True):

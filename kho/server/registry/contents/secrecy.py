@@ -14,7 +14,7 @@ MASK: Final = "••••••"
 _SHORTEST: Final = 6  # shorter values are not looked for inside of other text
 
 _NAME: Final = re.compile(
-    r"token|passw|passphrase|secret|credential|(?:^|[_.-])pwd(?:$|[_.-])|key(?:$|[_.0-9-])"
+    r"token|passw|passphrase|secret|credential|(?:^|[_.-])pwd(?:$|[_.-])|(?:^|[_.-])keys?(?:$|[_.0-9-])"
     r"|(?:api|access|private|signing|encryption)_?key|auth(?:$|[_.-])",
     re.IGNORECASE,
 )
