@@ -119,7 +119,12 @@ def test_no_text_takes_long(piece: str) -> None:
 
 
 def test_values_of_the_wrong_type_are_absent() -> None:
-    run = {"Env": [7, "A=1"], "Cmd": "sh", "Labels": {"a": 7, "b": "c"}, "ExposedPorts": ["80"]}
+    run: dict[str, object] = {
+        "Env": [7, "A=1"],
+        "Cmd": "sh",
+        "Labels": {"a": 7, "b": "c"},
+        "ExposedPorts": ["80"],
+    }
     found = config.shown({"config": run, "os": 7}, reveal=False)
     assert [(one.name, one.value) for one in found.env] == [("A", "1")]
     assert (found.cmd, found.ports, found.platform) == (("sh",), (), "")
