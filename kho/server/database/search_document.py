@@ -7,7 +7,7 @@ REST          the head of the page                          500
               labels and annotations of the newest images   40, of 200 each: the last part of a
                                                             key, and the value
               tags, the newest                              100
-              platforms, artifact types                     20 each
+              platforms, types of artifacts                 20 each
 COMPONENT     =last-component, whole
 FACET         @linux/amd64, #image
 
@@ -76,8 +76,8 @@ def source_of(
         "labels": _labels(images),
         "tags": sorted(tags),
         "platforms": _few(one for image in images for one in _listed(image.platforms)),
-        "types": _few(image.artifact_type for image in images if image.artifact_type),
-        "kinds": _few(image.kind for image in images if image.kind),
+        "types": _few(_type(image) for image in images),
+        "kinds": _few(image.kind or "" for image in images),
     }
 
 
@@ -136,8 +136,15 @@ def _last(key: str) -> str:
     return key.rpartition("/")[2].rpartition(".")[2]
 
 
+def _type(image: Image) -> str:
+    """Of an artifact; else `app` would find every image, by `application/...`."""
+    if image.kind != "artifact" or image.artifact_type is None:
+        return ""
+    return image.artifact_type.removeprefix("application/").removeprefix("vnd.")
+
+
 def _few(texts: Iterable[str]) -> list[str]:
-    found = dict.fromkeys(clean(text, _LABEL) for text in texts)
+    found = dict.fromkeys(clean(text, _LABEL) for text in texts if text)
     return sorted(list(found)[:_FEW])
 
 

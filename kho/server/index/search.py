@@ -1,8 +1,9 @@
 """Search: the repositories that a caller may see and that have all the words, the best first.
 
-    rank 0  the name is what was typed          3  all words are in the name
-         1  its last component is               4  ... in name and description
-         2  either begins with it               5  ... anywhere
+    rank 0  the name is what was typed          4  ... of which the last begins one of its
+         1  its last component is               5  ... are in name and description
+         2  either begins with it               6  ... are anywhere
+         3  all words are words of the name
 
 Among the same rank what is pulled more comes first, then the names in order. Where a great many
 match, the first thousands are ranked, and the others follow by age: see searching/pool.py.
@@ -130,7 +131,10 @@ def _rank(query: Query, one: Candidate) -> int:
             return 1
         if one.name.startswith(query.name) or last.startswith(query.name):
             return 2
-    return 3 + max(one.fields, default=int(Field.NAME))
+    worst = max(one.fields, default=int(Field.NAME))
+    if worst == Field.NAME and query.last_word.search(one.name):
+        return 3
+    return 4 + worst
 
 
 async def _shown(

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from kho.oci.platform import Platform, PlatformInvalid
@@ -15,7 +16,7 @@ _DIGEST: Final = re.compile(r"sha(?:256|512):[0-9a-f]{7,128}", re.ASCII)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._/-]{0,254}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """The last word may go on; the others are whole.
 
@@ -28,6 +29,12 @@ class Query:
     name: str = ""
     digest: str = ""
     nothing: bool = False
+
+    @cached_property
+    def last_word(self) -> re.Pattern[str]:
+        """The last word, whole, in a name."""
+        last = self.words[-1] if self.words else ""
+        return re.compile(rf"(?<![a-z0-9]){re.escape(last)}(?![a-z0-9])", re.ASCII)
 
     @property
     def ranges(self) -> list[Word]:
