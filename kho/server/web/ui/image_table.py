@@ -6,7 +6,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.request import Answer, Audience, Request
 from kho.server.web.route import Handler, Route
-from kho.server.web.ui import files, image
+from kho.server.web.ui import diff, files, image
 
 
 def _page(template: str, handler: Handler) -> Route:
@@ -21,6 +21,7 @@ async def _image(resources: Resources, request: Request) -> Answer:
 
 
 IMAGE_PAGES: Final = (
+    _page("/{name}/-/diff", diff.page),
     _page("/{name}:{tag}", _image),
     _page("/{name}@{digest}", _image),
     _page("/{name}:{tag}/-/file", files.view),

@@ -56,3 +56,8 @@ def with_query(request: Request, **changes: object) -> str:
     }
     given = {key: str(value) for key, value in {**kept, **changes}.items() if value}
     return f"?{urlencode(given)}" if given else "?"
+
+
+def address_of(request: Request) -> str:
+    """Where the repository's own page is."""
+    return page_of(request.values.name)
