@@ -132,5 +132,5 @@ def test_values_of_the_wrong_type_are_absent() -> None:
 
 
 def test_ports_are_in_order() -> None:
-    run = {"ExposedPorts": {"8080/tcp": {}, "80/tcp": {}, "x": {}}}
+    run: dict[str, object] = {"ExposedPorts": {"8080/tcp": {}, "80/tcp": {}, "x": {}}}
     assert config.shown({"config": run}, reveal=False).ports == ("x", "80/tcp", "8080/tcp")
