@@ -62,6 +62,11 @@ class TarReader:
         """Where in the tar the next byte is: after an entry is named, where its content begins."""
         return self._offset + self._at
 
+    @property
+    def has_holes(self) -> bool:
+        """Whether the content of the entry is that of a sparse file: zeros may be all of it."""
+        return self._expansion is not None
+
     def __iter__(self) -> Iterator[Entry]:
         return self
 

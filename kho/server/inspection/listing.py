@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from struct import Struct
 from typing import Final
 
@@ -9,6 +10,7 @@ import msgspec
 
 from kho.layers.compression import Readable, decompressed
 from kho.layers.errors import LayerRefused, shown
+from kho.layers.limits import DEFAULT, Limits
 from kho.layers.names import OPAQUE, components, is_metadata, whiteout
 from kho.layers.tar import Entry as Member
 from kho.layers.tar import Kind as TarKind
@@ -69,7 +71,7 @@ def list_layer(raw: Readable, write: Callable[[bytes], object], order: Order) ->
     stored = _Hashed(raw, order.algorithm)
     tree = _Tree()
     try:
-        _read(stored, tree)
+        _read(stored, tree, replace(DEFAULT, entries=order.bounds.entries))
     except LayerRefused as error:
         digest = stored.digest()
         reason = str(error).encode("utf-8", "backslashreplace")
@@ -81,12 +83,31 @@ def list_layer(raw: Readable, write: Callable[[bytes], object], order: Order) ->
     frames.put(write, Say.DONE, msgspec.msgpack.encode(done))
 
 
-def _read(stored: Readable, tree: "_Tree") -> None:
-    reader = TarReader(decompressed(stored))
+class _Plain:
+    """The tar, whose reader is told apart from what unpacks it by the errors."""
+
+    def __init__(self, stored: Readable, limits: Limits) -> None:
+        self._plain = decompressed(stored, limits)
+
+    def read(self, count: int, /) -> bytes:
+        try:
+            return self._plain.read(count)
+        except LayerRefused as error:
+            raise _Unpacking(str(error)) from None
+
+
+class _Unpacking(LayerRefused):
+    """There is no tar yet."""
+
+
+def _read(stored: Readable, tree: "_Tree", limits: Limits) -> None:
+    reader = TarReader(_Plain(stored, limits), limits)
     number = -1
     try:
         for number, member in enumerate(reader):
             _add(tree, member, number, reader)
+    except _Unpacking:
+        raise
     except LayerRefused as error:
         if number < 0:
             raise LayerRefused(f"not a tar layer: {error}") from None
@@ -116,7 +137,8 @@ def _entry(name: bytes, member: Member, number: int, reader: TarReader) -> Entry
         link = b"%d:%d" % (member.major, member.minor)
     seconds = member.mtime_ns // _NANO
     hashed = b""
-    if kind is Kind.FILE and member.size:
+    # A sparse file of 100 GiB is a few bytes, and nobody shall hash zeros for a minute.
+    if kind is Kind.FILE and member.size and not reader.has_holes:
         sha256 = hashlib.sha256()
         while piece := reader.read(_PIECE):
             sha256.update(piece)
@@ -238,7 +260,7 @@ def _entries(
         name = key.removesuffix(_GONE)
         if kind.is_directory:
             size = sizes.get(_joined(directory, name), 0)
-        digest = hashed if kind is Kind.FILE and size else b""
+        digest = hashed if hashed != _NO_HASH else b""
         link = record[_RECORD.size :]
         yield Entry(name, kind, mode, uid, gid, size, mtime, link, number, digest)
 

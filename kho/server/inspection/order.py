@@ -8,12 +8,13 @@ _MIB: Final = 1 << 20
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Of one inspection; `output` is bytes that it may say when it lists."""
+    """Of one inspection; `output` is bytes that it may say when it lists, `entries` of a layer."""
 
     memory: int = 768 * _MIB
     cpu_seconds: int = 600
     seconds: float = 1800.0
     output: int = 256 * _MIB
+    entries: int = 2_000_000
 
 
 class Order(msgspec.Struct, frozen=True):

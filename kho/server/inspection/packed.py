@@ -19,6 +19,7 @@ import msgspec
 MOST: Final = 1000
 _UNPACKED: Final = 8 << 20
 _HASH: Final = 32
+_NO_HASH: Final = bytes(_HASH)
 _RAW: Final = b"\0"
 _DEFLATED: Final = b"\1"
 
@@ -52,7 +53,8 @@ class Entry(NamedTuple):
 
     `size` is of a file its bytes, of a directory those of all files that the layer has below it.
     `number` counts the members of the tar from 0, -1 where there is none. `sha256` is of a file
-    that has content. `link` is the target, of a device `major:minor`. `mtime` is in seconds.
+    that has content and no holes. `link` is the target, of a device `major:minor`. `mtime` is in
+    seconds.
     """
 
     name: bytes
@@ -103,7 +105,9 @@ def pack(entries: Sequence[Entry]) -> bytes:
         _steps([entry.mtime for entry in entries]),
         b"\0".join(entry.link for entry in entries if entry.kind in _LINKED),
         _steps([entry.number for entry in entries]),
-        b"".join(entry.sha256 for entry in entries if _is_hashed(entry.kind, entry.size)),
+        b"".join(
+            entry.sha256 or _NO_HASH for entry in entries if _is_hashed(entry.kind, entry.size)
+        ),
     )
     raw = _encode(columns)
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -141,6 +145,7 @@ def _entries(columns: _Columns) -> list[Entry]:
         raise Damaged("columns that do not fit")
     links = iter(columns.links.split(b"\0"))
     hashes = (columns.hashes[at : at + _HASH] for at in range(0, len(columns.hashes), _HASH))
+    hashes = (b"" if one == _NO_HASH else one for one in hashes)
     return [
         Entry(*values)
         for values in zip(

@@ -60,7 +60,8 @@ async def listing(
 ) -> AsyncGenerator[Row | Sum, None]:
     """All rows of a layer, and at last their sum. Raises Refused, Failed, and what `blob` raises.
 
-    To be closed, so that the process ends. Failed, too, when what was read is not what has the digest.
+    To be closed, so that the process ends. Failed, too, when other bytes are stored than those of
+    the digest.
     """
     order = Order(os.getpid(), bounds, algorithm=digest.partition(":")[0])
     said = 0

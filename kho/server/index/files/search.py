@@ -10,7 +10,7 @@ from kho.server.index.files.stack import Stack
 from kho.server.index.files.walk import pairs
 from kho.server.resources import Resources
 
-VISITS: Final = 100_000
+VISITS: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)

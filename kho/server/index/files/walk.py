@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from kho.server.index.files.squash import ROOT, Folder, Hidden, Node, View, joined
 
 # So many names, then requests have their turn.
-_AT_ONCE: Final = 2000
+_AT_ONCE: Final = 200
 
 
 class Pair(NamedTuple):

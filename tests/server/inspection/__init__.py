@@ -1,0 +1,1 @@
+"""Layers read in a process of its own."""
