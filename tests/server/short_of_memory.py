@@ -4,18 +4,25 @@ import _testcapi  # type: ignore[import-not-found]
 import asyncio
 import faulthandler
 import sys
+import time
 
 from kho.server.storage.threads import Threads
 
 MOST = 30
 
 
+def starve(count: int) -> None:
+    """Once the loop sleeps: only this thread is to be short of memory."""
+    time.sleep(0.1)
+    _testcapi.set_nomemory(0, count)
+
+
 async def main() -> None:
-    """Ask again and again; the loop sleeps meanwhile, so only the thread is short of memory."""
+    """Ask again and again."""
     threads = Threads()
     for count in range(1, MOST, 2):
         await asyncio.sleep(0.005)  # the thread of the last time waits for work again
-        await threads.run(_testcapi.set_nomemory, 0, count)
+        await threads.run(starve, count)
         _testcapi.remove_mem_hooks()
     threads.close()
 
