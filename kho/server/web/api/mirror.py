@@ -9,7 +9,7 @@ import typing
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,15 @@ from kho.server.web.api.values import Time, time_of
 
 # An annotation is whatever stands there, and so is a type that is made here.
 Hint = Any
+
+
+# Structs that hold others of their kind are written by hand.
+_BY_HAND: Final[dict[type[Struct], Hint]] = {}
+
+
+def by_hand(kind: type[Struct], instead: type[Struct]) -> None:
+    """Have `instead` be the mirror of a struct, wherever that stands."""
+    _BY_HAND[kind] = instead
 
 
 @cache
@@ -65,7 +74,9 @@ def _hint(name: str, hint: Hint) -> Hint:
         return dict[str, Any]
     if hint is int and (name == "at" or name.endswith("_at")):
         return Time
-    return mirror(hint) if isinstance(hint, type) and issubclass(hint, Struct) else hint
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return _BY_HAND.get(hint) or mirror(hint)
+    return hint
 
 
 def _told(value: Any, hint: Hint) -> Any:  # noqa: ANN401

@@ -16,10 +16,10 @@ from kho.oci.digest import Digest
 from kho.server.index.errors import NotFound
 from kho.server.policy.access import Action, Caller
 from kho.server.resources import Resources
-from kho.server.web.api.paging import Listing, link_next
+from kho.server.web.api.paging import link_next
 from kho.server.web.api.problems import Mistakes
 from kho.server.web.api.reading import JSON, body_of, query_of
-from kho.server.web.request import Audience, BlobResponse, Request, Response
+from kho.server.web.request import Answer, Audience, Request, Response, StreamResponse
 from kho.server.web.route import Route
 from kho.server.web.v2.answers import etag_matches
 
@@ -84,7 +84,7 @@ class Operation:
     """A row: `id` is what generated clients call it, `noun` what lists and metrics file it under.
 
     `function` returns what `answer` says, a struct; None is 204. It may return a Response or a
-    BlobResponse itself: `media_types` says then what they are.
+    StreamResponse itself: `media_types` says then what they are.
     """
 
     id: str
@@ -120,14 +120,14 @@ class Operation:
             index=True,
         )
 
-    async def handle(self, resources: Resources, request: Request) -> Response | BlobResponse:
+    async def handle(self, resources: Resources, request: Request) -> Answer:
         """Decode, call, encode."""
         parts = request.values.parts.items()
         if not all(text.isprintable() for part, text in parts if part != "path"):
             raise NotFound("there is no such thing: the path has characters that no name has")
         call = Call(request, query_of(request, self.query), await self._body(request))
         found = await self.function(resources, call)
-        if isinstance(found, Response | BlobResponse):
+        if isinstance(found, Response | StreamResponse):
             return found
         if self.answer is None:
             return Response(204, [(b"cache-control", b"no-store")])
@@ -147,8 +147,9 @@ class Operation:
             (b"content-length", b"%d" % len(body)),
             (b"x-content-type-options", b"nosniff"),
         ]
-        if isinstance(found, Listing) and found.next is not None:
-            name, text = link_next(request, found.next)
+        following = getattr(found, "next", None)
+        if isinstance(following, str):
+            name, text = link_next(request, following)
             headers.append((name.lower().encode("ascii"), text.encode("ascii")))
         if self.method != "GET":
             return Response(self.status, [*headers, (b"cache-control", b"no-store")], body)

@@ -7,6 +7,7 @@ from kho.server.web.paths import expression_of
 _TEXTS: Final = {
     "name": "The repository, with its slashes: team/app.",
     "digest": "A digest: sha256:..., 64 digits.",
+    "reference": "A tag or a digest.",
     "tag": "A tag.",
     "path": "A path inside the image, without a slash in front.",
     "user": "The name of a user.",
@@ -17,7 +18,7 @@ _TEXTS: Final = {
     "id": "The number that lists give.",
 }
 _IDS: Final = frozenset({"id"})
-_MOST: Final = {"name": 255, "tag": 128, "digest": 160, "path": 4096}
+_MOST: Final = {"name": 255, "tag": 128, "reference": 160, "digest": 160, "path": 4096}
 
 
 def described(part: str) -> dict[str, object]:
