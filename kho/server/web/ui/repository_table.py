@@ -1,0 +1,39 @@
+"""THE TABLE OF THE PAGES about repositories."""
+
+from typing import Final
+
+from kho.server.policy.access import Action
+from kho.server.web.request import Audience
+from kho.server.web.route import Handler, Route
+from kho.server.web.ui import (
+    activity,
+    deletion,
+    history,
+    home,
+    overview,
+    rollback,
+    search,
+    storage,
+    tags,
+    versions,
+)
+
+
+def _page(template: str, action: Action, handler: Handler, method: str = "GET") -> Route:
+    return Route("page", method, template, action, handler, Audience.PEOPLE, index=True)
+
+
+REPOSITORY_PAGES: Final = (
+    _page("/", Action.BROWSE, home.page),
+    _page("/-/search", Action.BROWSE, search.page),
+    _page("/-/storage", Action.BROWSE, storage.page),
+    _page("/{name}", Action.PULL, overview.page),
+    _page("/{name}/-/tags", Action.PULL, tags.page),
+    _page("/{name}/-/versions", Action.PULL, versions.page),
+    _page("/{name}/-/history", Action.PULL, history.page),
+    _page("/{name}/-/activity", Action.PULL, activity.page),
+    _page("/{name}/-/delete", Action.DELETE, deletion.ask),
+    _page("/{name}/-/delete", Action.DELETE, deletion.delete, "POST"),
+    _page("/{name}/-/rollback", Action.PUSH, rollback.ask),
+    _page("/{name}/-/rollback", Action.PUSH, rollback.restore, "POST"),
+)
