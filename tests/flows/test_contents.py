@@ -16,8 +16,10 @@ from kho.server.index.catalogue import tags, versions
 from kho.server.index.catalogue.tags import TagQuery
 from kho.server.index.catalogue.versions import VersionQuery
 from kho.server.policy.access import ANYONE, NOBODY
+from kho.server.registry.contents import attached as attached_tree
 from kho.server.registry.contents import config as configs
 from kho.server.registry.contents import image
+from kho.server.registry.contents.attached import Node
 from tests.flows.contents import SIGNATURE, config, listing, push, reader
 from tests.flows.databases import on_both_databases
 from tests.flows.people import People, resources_of
@@ -65,6 +67,31 @@ async def test_tags_and_versions_tell_of_pushes(registry: Registry) -> None:
     ]
     child = await versions.one(resources, "a", str(Digest.of(one)))
     assert [one.digest for one in child.referrers] == [str(Digest.of(signature))]
+
+
+FILTERS: dict[str, set[str]] = {
+    "": {"1.0", "1.0-RC1", "a_b", "a-b"},
+    "rc": {"1.0-RC1"},
+    " 1.0 ": {"1.0", "1.0-RC1"},
+    "_": {"a_b"},
+    "%": set(),
+    "!": set(),
+    "1.*": {"1.0", "1.0-RC1"},
+    "a?b": {"a_b", "a-b"},
+    "?b": set(),
+    "*RC?": {"1.0-RC1"},
+}
+
+
+@on_both_databases
+async def test_a_filter_is_a_part_or_a_glob(registry: Registry) -> None:
+    content = await registry.push_image("a", "1.0")
+    body = (await registry.client.get(f"/v2/a/manifests/{content}")).body
+    for tag in ("1.0-RC1", "a_b", "a-b"):
+        await registry.push_manifest("a", tag, body)
+    for text, found in FILTERS.items():
+        page = await tags.page(resources_of(registry), "a", TagQuery(text))
+        assert {tag.name for tag in page.tags} == found, text
 
 
 async def test_what_no_page_gave_out_is_refused(registry: Registry) -> None:
@@ -233,6 +260,32 @@ async def test_a_tree_of_referrers(registry: Registry) -> None:
     assert [node.artifact_type for node in attached.referrers] == [SIGNATURE]
     assert tagged.tag.endswith(".att")
     assert not found.more
+
+
+async def test_a_tree_is_bounded(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await push(registry, "a", "1", config(), b"layer")
+    below = one
+    for _ in range(3):
+        attached = [
+            await push(
+                registry, "a", None, b"{}", b"%d" % n, subject=descriptor(below, OCI_MANIFEST)
+            )
+            for n in range(3)
+        ]
+        below = attached[0]
+    for name, most, nodes, more in (
+        ("MOST", 4, 4, True),
+        ("DEPTH", 2, 6, True),
+        ("MOST", 9, 9, False),
+    ):
+        with monkeypatch.context() as bounds:
+            bounds.setattr(attached_tree, name, most)
+            found = (await image.find(resources_of(registry), ANYONE, "a", "1")).referrers
+        assert (counted(found.nodes), found.more) == (nodes, more), name
+
+
+def counted(nodes: tuple[Node, ...]) -> int:
+    return sum(1 + counted(node.referrers) for node in nodes)
 
 
 @pytest.mark.parametrize(

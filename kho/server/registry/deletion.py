@@ -267,7 +267,9 @@ async def _count_some(
     few = await rows.uncrowded(tx, blobs)
     count, here = await rows.freed(tx, repository_id, few, ids, on_disk=False)
     _, on_disk = await rows.freed(tx, repository_id, few, ids, on_disk=True)
-    return count, here, on_disk, len(few) == len(blobs)
+    crowded = [digest for digest in blobs if digest not in few]
+    kept = await rows.used(tx, repository_id, crowded, ids) if crowded else []
+    return count, here, on_disk, len(kept) == len(crowded)
 
 
 async def _number(tx: Transaction, repository: str) -> int:

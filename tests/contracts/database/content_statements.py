@@ -68,6 +68,7 @@ CONTENTS: dict[str, tuple[Statement, dict[str, Value]]] = _keys() | {
     "contents.removal.blobs_of": (removal._BLOBS, HERE | IDS | PAGE),
     "contents.removal.freed": (removal._FREED, HERE | DIGESTS | IDS),
     "contents.removal.freed on disk": (removal._FREED_ON_DISK, HERE | DIGESTS | IDS),
+    "contents.removal.used": (removal._USED_FOR_SURE, HERE | DIGESTS | IDS),
     "contents.removal.uncrowded": (removal._UNCROWDED, DIGESTS),
 }
 # Those that are asked for a set sort it; a page in an order may sort nothing.

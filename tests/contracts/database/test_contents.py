@@ -8,7 +8,7 @@ import pytest
 from kho.oci.digest import Digest
 from kho.server.database import images, repositories
 from kho.server.database import tags as tag_rows
-from kho.server.database.contents import attachments, history, sharing, tags, versions
+from kho.server.database.contents import attachments, history, removal, sharing, tags, versions
 from kho.server.database.contents.tags import ALIASES, BUNDLES, SIGNATURES, Order, Wanted
 from kho.server.database.contents.versions import CHILDREN, REFERRERS, TAGS
 from kho.server.database.engine import Database, Transaction
@@ -17,7 +17,7 @@ from kho.server.database.manifests import Kind, NewManifest
 from kho.server.policy.access import ANYONE, NOBODY
 from kho.server.policy.sight import sight_of
 
-from .samples import digest, manifest, put_manifest
+from .samples import digest, manifest, put_blob, put_manifest
 
 ORDERS: tuple[Order, ...] = ("name", "pushed", "size", "pulls")
 
@@ -270,3 +270,29 @@ async def test_who_uses_a_blob_is_told_to_whom_may_see_it(database: Database) ->
     assert set(every.values()) == {"a", "b", "open"}
     public = await database.read(sharing.seen, sight_of(NOBODY), set(homes.values()))
     assert set(public.values()) == {"open"}
+
+
+async def test_a_blob_is_used_as_long_as_another_manifest_lists_it(database: Database) -> None:
+    layer: list[tuple[Kind, Digest]] = [("layer", digest(50))]
+    for number in (1, 2):
+        id_ = await database.write(put, manifest(number, references=layer))
+    await database.write(put_manifest, "b", manifest(3, references=layer))
+    await database.write(put_blob, "a", 50, 70)
+    blob = [str(digest(50))]
+    one, two = (
+        row.id
+        for row in await database.read(removal.by_digest, id_, [str(digest(1)), str(digest(2))])
+    )
+
+    async def freed(*ids: int, on_disk: bool) -> tuple[int, int]:
+        return await database.read(removal.freed, id_, blob, list(ids), on_disk=on_disk)
+
+    assert await database.read(removal.uncrowded, blob) == blob
+    assert await database.read(removal.used, id_, blob, [one]) == blob
+    assert await database.read(removal.used, id_, blob, [one, two]) == []
+    assert await freed(one, on_disk=False) == (0, 0)
+    assert await freed(one, two, on_disk=False) == (1, 70)
+    assert await freed(one, two, on_disk=True) == (1, 70)
+    await database.write(put_blob, "b", 50, 70)
+    assert await freed(one, two, on_disk=False) == (1, 70)
+    assert await freed(one, two, on_disk=True) == (0, 0)

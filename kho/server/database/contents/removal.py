@@ -2,7 +2,17 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    FromClause,
+    Integer,
+    ScalarSelect,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 
 from kho.server.database.constructs import OneOf, listed, strings
 from kho.server.database.contents.collected import collected, numbers, one_of_numbers, there
@@ -18,7 +28,7 @@ from kho.server.database.schema import (
 from kho.server.database.statement import Statement
 
 TAGS: Final = 50
-CROWD: Final = 2000
+CROWD: Final = 1000
 BLOBS: Final = 5000
 
 _table = manifests.c
@@ -83,12 +93,35 @@ _TAGS: Final = Statement(
         ),
     )
 )
+_parent = manifests.alias("parent")
+
+
+def _home(reference: FromClause) -> ScalarSelect[int]:
+    """The repository of the manifest that refers.
+
+    A subquery, not a join: SQLite would begin a join with all manifests of the repository.
+    """
+    return (
+        select(_parent.c.repository_id)
+        .where(_parent.c.id == reference.c.manifest_id)
+        .correlate(reference)
+        .scalar_subquery()
+    )
+
+
+_listing = manifest_references.alias("listing")
 _PARENTS: Final = Statement(
-    select(_table.id, _table.digest, manifest_references.c.digest)
-    .join_from(manifest_references, manifests, _table.id == manifest_references.c.manifest_id)
-    .where(OneOf(manifest_references.c.digest, "digests"))
-    .where(manifest_references.c.kind == _MANIFEST)
-    .where(_table.repository_id == _repository)
+    select(
+        _listing.c.manifest_id,
+        select(_parent.c.digest)
+        .where(_parent.c.id == _listing.c.manifest_id)
+        .correlate(_listing)
+        .scalar_subquery(),
+        _listing.c.digest,
+    )
+    .where(OneOf(_listing.c.digest, "digests"))
+    .where(_listing.c.kind == _MANIFEST)
+    .where(_home(_listing) == _repository)
     .limit(bindparam("limit", type_=Integer()))
 )
 _LISTED: Final = Statement(
@@ -114,13 +147,12 @@ _BLOBS: Final = Statement(
     .limit(bindparam("limit", type_=Integer()))
 )
 # Of these blobs: those that a manifest of the repository lists which does not go.
-_other, _using = manifests.alias("other"), manifest_references.alias("using")
+_using = manifest_references.alias("using")
 _STILL_USED: Final = there(
-    select(_other.c.id)
+    select(_using.c.manifest_id)
     .where(_using.c.digest == blobs.c.digest)
-    .where(_other.c.id == _using.c.manifest_id)
-    .where(_other.c.repository_id == _repository)
-    .where(~one_of_numbers(_other.c.id, "ids"))
+    .where(~one_of_numbers(_using.c.manifest_id, "ids"))
+    .where(_home(_using) == _repository)
     .correlate(blobs)
 )
 _HELD_ELSEWHERE: Final = there(
@@ -146,6 +178,16 @@ _uses = (
 _UNCROWDED: Final = Statement(
     select(_asked.c.value).where(
         select(func.count()).select_from(_uses).scalar_subquery() < literal_column(str(CROWD))
+    )
+)
+
+_USED_FOR_SURE: Final = Statement(
+    select(_asked.c.value).where(
+        there(
+            select(_uses.c.manifest_id)
+            .where(~one_of_numbers(_uses.c.manifest_id, "ids"))
+            .where(_home(_uses) == _repository)
+        )
     )
 )
 
@@ -223,4 +265,14 @@ async def freed(
 async def uncrowded(tx: Transaction, digests: list[str]) -> list[str]:
     """Those of the blobs that fewer than CROWD manifests list, wherever these are."""
     found = await tx.all(_UNCROWDED, digests=listed(digests))
+    return [digest for (digest,) in found]
+
+
+async def used(
+    tx: Transaction, repository_id: int, digests: list[str], ids: list[int]
+) -> list[str]:
+    """Those that a manifest of the repository lists which stays, seen among their first CROWD."""
+    found = await tx.all(
+        _USED_FOR_SURE, repository_id=repository_id, digests=listed(digests), ids=numbers(ids)
+    )
     return [digest for (digest,) in found]
