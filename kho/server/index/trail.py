@@ -11,6 +11,7 @@ from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources
 
 Entry = AuditRow
+Wanted = Filter
 
 OUTCOMES: Final = audit.OUTCOMES
 # Rows that are looked at for a page, at most: one that few fit is shorter than asked.

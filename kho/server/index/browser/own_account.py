@@ -18,6 +18,7 @@ from kho.server.resources import Resources
 
 # Of browsers, and of clients that keep a refresh token (`docker login`).
 SIGNED_IN: Final = ("session", "refresh")
+_BATCH: Final = 500
 
 
 class Own(NamedTuple):
@@ -74,6 +75,23 @@ async def logins_of(resources: Resources, subject: str, after: int, limit: int) 
 async def end_login(resources: Resources, subject: str, login: int) -> None:
     """Sign out there, at once. Raises NotFound for what is not one's own, too."""
     await resources.database.remove(credentials.remove_owned, login, subject, SIGNED_IN, subject)
+
+
+async def end_others(resources: Resources, subject: str, keep: int) -> int:
+    """Sign out everywhere but in the session `keep`; how many that were."""
+    return await resources.database.remove(_end_others, subject, keep)
+
+
+async def _end_others(tx: Transaction, subject: str, keep: int) -> int:
+    ended = 0
+    while found := await rows.page(tx, subject, SIGNED_IN, 0, _BATCH):
+        others = [row.id for row in found if row.id != keep]
+        for one in others:
+            await credentials.remove(tx, one, subject)
+        ended += len(others)
+        if len(found) < _BATCH:
+            break
+    return ended
 
 
 async def _show(tx: Transaction, name: str) -> Own:

@@ -51,9 +51,12 @@ async def show(resources: Resources, name: str) -> Known:
 
 async def every(resources: Resources) -> list[RepositoryRow]:
     """All repositories, with or without manifests, in the order of their names."""
-    return await pages.every(
-        lambda last, limit: resources.database.read(rows.rows, last and last.name, limit)
-    )
+    return await pages.every(lambda last, limit: page(resources, last and last.name, limit))
+
+
+async def page(resources: Resources, after: str | None, limit: int) -> list[RepositoryRow]:
+    """The repositories after that name."""
+    return await resources.database.read(rows.rows, after, limit)
 
 
 async def _rights(resources: Resources, repository: RepositoryRow) -> list[Right]:

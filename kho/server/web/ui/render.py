@@ -112,7 +112,7 @@ def _frame(
         "secure": here.secure,
         "token": here.token,
         "path": request.path,
-        "here": _here(request),
+        "here": address_of(request),
         "language": chosen.language,
         "theme": chosen.theme,
         "runtime": chosen.runtime,
@@ -155,7 +155,8 @@ def html(status: int, text: str, *more: tuple[str, str]) -> Response:
     return Response(status, headers, body)
 
 
-def _here(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """The path and query of a page, as links have it."""
     query = request.scope["query_string"].decode("latin-1")
     return quote(request.path, safe="/:@") + (f"?{query}" if query else "")
 
