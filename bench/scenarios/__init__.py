@@ -4,6 +4,7 @@ from bench.scenarios.rows import (
     blobs,
     clients,
     images,
+    inside,
     lists,
     requests,
     scaling,
@@ -26,6 +27,7 @@ PARTS = (
     tls.rows,
     scaling.rows,
     lists.rows,
+    inside.rows,
     zb.rows,
     starts.rows,
 )
