@@ -133,6 +133,8 @@ async def test_everybody_sees_what_they_may_pull(registry: Registry) -> None:
     assert await names(
         registry, "app", await people.bearer(secret, "repository:team/app:pull")
     ) == ["team/app"]
+    # What docker sends over TLS when nobody has logged in.
+    assert await names(registry, "app", basic("", "")) == public
     wrong = await registry.client.get("/v1/search?q=app", basic("alice", "wrong"))
     assert wrong.status == 401
 

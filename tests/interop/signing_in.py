@@ -61,6 +61,10 @@ class _ByLogin(Client):
     def logout(self) -> Outcome:
         return outcome(*self._signing("logout", *self.logout_ways()), self.host, env=self.env())
 
+    def ask(self, verb: str, *words: str | Path) -> Outcome:
+        """Another of its commands, with what it remembers."""
+        return outcome(*self._signing(verb, *words), env=self.env())
+
     @abstractmethod
     def _signing(self, verb: str, *flags: str | Path) -> Command:
         """The command line of login and logout, but for the host."""

@@ -45,6 +45,7 @@ _WORDS: Final = {
     Action.PUSH: frozenset({"pull", "push"}),
     Action.DELETE: frozenset({"delete"}),
 }
+_EMPTY: Final = "Og=="  # Basic of no name and no password
 _REMEMBERED: Final = 10_000
 _CREDENTIAL_SECONDS: Final = 15.0
 
@@ -96,7 +97,8 @@ async def identify(resources: Resources, request: Request, where: str) -> Princi
     value = value.strip()
     if kind.lower() == "bearer" and value:
         return _remembered(resources, value) or await _bearer(resources, value)
-    if kind.lower() == "basic" and value:
+    # `docker search` without a login sends empty ones: they are nobody's.
+    if kind.lower() == "basic" and value not in ("", _EMPTY):
         name, password = parse_basic(value)
         return await access.principal_of(
             resources, await logins.authenticate(resources, name, password, where)
