@@ -135,11 +135,13 @@ async def test_what_deleting_would_do(registry: Registry) -> None:
     found = await deletion.impact(resources, "a", ["2"], [])
     assert found.orphans == (str(Digest.of(signature)),)
     assert found.freed_here == len(two) + len(signature) + 6 + 2  # {} is its config
-    found = await deletion.impact(resources, "a", ["1", "2", "same"], [])
+    found = await deletion.impact(resources, "a", ["1", "2", "same"], [], principal=ANYONE)
     everything = len(one) + len(two) + len(signature) + 3 + 6 + 2 + 4 + len(config())
     assert found.freed_here == everything
     assert found.freed_on_disk == everything - 4 - len(config())  # b has base and config
     assert found.complete
+    hidden = await deletion.impact(resources, "a", ["2"], [], principal=reader("a"))
+    assert hidden.freed_on_disk is None
     late = await deletion.impact(resources, "a", ["2"], [], seconds=-1)
     assert (late.complete, late.blobs) == (False, 0)
 

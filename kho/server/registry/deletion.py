@@ -29,7 +29,8 @@ from kho.server.database.contents import removal as rows
 from kho.server.database.contents.removal import Standing
 from kho.server.database.contents.tags import texts
 from kho.server.database.engine import Transaction
-from kho.server.policy.access import Action, Caller, allowed
+from kho.server.policy.access import Action, Caller, Principal, allowed
+from kho.server.policy.sight import Kind, sight_of
 from kho.server.registry import indexing, trail
 from kho.server.registry.loose import Loose, find_loose
 from kho.server.resources import Resources
@@ -56,7 +57,8 @@ class Impact(msgspec.Struct, frozen=True):
     `broken_indexes` would list a manifest that is gone. `held` are the manifests of deleted tags
     that something else still names; `loose` manifests nothing names any more, with their children;
     `orphans` are referrers of what is gone or loose.
-    `freed_here`: of the repository; `freed_on_disk`: no other repository holds them.
+    `freed_here`: of the repository; `freed_on_disk`: no other repository holds them. None for who
+    may not see all repositories: it would tell what hidden ones hold.
     """
 
     unknown: tuple[str, ...]
@@ -67,7 +69,7 @@ class Impact(msgspec.Struct, frozen=True):
     orphans: tuple[str, ...]
     blobs: int
     freed_here: int
-    freed_on_disk: int
+    freed_on_disk: int | None
     complete: bool
 
 
@@ -173,12 +175,13 @@ async def impact(
     names: Sequence[str],
     digests: Sequence[Digest],
     *,
+    principal: Principal | None = None,
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Impact:
     """What deleting these tags, and these manifests with their tags, would do.
 
-    Raises NameUnknown or InvalidRequest.
+    `principal` is who is told. Raises NameUnknown or InvalidRequest.
     """
     _check_number(len(names) + len(digests))
     until = clock() + seconds
@@ -211,9 +214,13 @@ async def impact(
         orphans=tuple(sorted(found.orphans)),
         blobs=freed.blobs,
         freed_here=freed.here + found.manifest_bytes,
-        freed_on_disk=freed.on_disk + found.manifest_bytes,
+        freed_on_disk=freed.on_disk + found.manifest_bytes if _sees_all(principal) else None,
         complete=found.complete and freed.complete,
     )
+
+
+def _sees_all(principal: Principal | None) -> bool:
+    return principal is not None and sight_of(principal).kind is Kind.EVERYTHING
 
 
 async def _look(tx: Transaction, repository: str, names: list[str], digests: list[str]) -> _Looked:

@@ -57,7 +57,10 @@ async def show_impact(resources: Resources, call: Call[None, Targets]) -> Any:  
     targets = call.body
     digests = [parse_digest(one) for one in targets.digests]
     tags = [one.tag for one in targets.tags]
-    return told(await deletion.impact(resources, call.name, tags, digests), Impact)
+    found = await deletion.impact(
+        resources, call.name, tags, digests, principal=call.caller.principal
+    )
+    return told(found, Impact)
 
 
 async def delete(resources: Resources, call: Call[None, Targets]) -> Listing[Any]:

@@ -44,7 +44,9 @@ async def ask(resources: Resources, request: Request) -> Response:
         return await render.page(
             *(resources, request, "deletion.html"), shared=shared, targets=[], impact=None
         )
-    impact = await deletion.impact(resources, name, tags, digests)
+    impact = await deletion.impact(
+        resources, name, tags, digests, principal=request.caller.principal
+    )
     targets = [await _pointing(resources, name, tag) for tag in tags if tag not in impact.unknown]
     targets += [Target("", str(one)) for one in digests if str(one) not in impact.unknown]
     return await render.page(
