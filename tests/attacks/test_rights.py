@@ -12,7 +12,6 @@ from kho.server.database import accounts, groups, roles
 from kho.server.database.engine import Transaction
 from kho.server.policy.access import FREE, Action
 from kho.server.web.request import Audience
-from kho.server.web.route import Route
 from kho.server.web.routes import ROUTES, TABLE
 from tests.attacks.timing import told_apart
 from tests.flows.client import Answer, without_id
@@ -201,43 +200,6 @@ async def test_A4_of_a_hundred_who_make_one_tag_one_does(registry: Registry) -> 
     assert (await registry.client.get("/v2/team/app/manifests/latest", mine)).body == winner
     # The same content again changes nothing, so it is no overwriting.
     assert await put_tag(people, winner, "latest", "digest", mine) == 201
-
-
-WITH_IDS = [
-    route
-    for route in ROUTES
-    if route.audience is Audience.CLIENTS
-    and any(part in route.template for part in ("{digest}", "{reference}", "{upload}"))
-]
-
-
-@pytest.mark.parametrize("route", WITH_IDS, ids=route_id)
-async def test_A5_an_id_of_somebody_else_is_unknown(
-    people: People, stranger: str, route: Route
-) -> None:
-    client, owner = people.registry.client, await people.token("user:owner", name="owner")
-    theirs = basic("owner", owner)
-    opened = await client.post("/v2/private/app/blobs/uploads/", b"", theirs)
-    manifest = (await client.get("/v2/private/app/manifests/1", theirs)).body
-    await client.put("/v2/private/app/manifests/their-tag", manifest, theirs)
-    upload = opened["Location"].rpartition("/")[2]
-    foreign = {"digest": str(DIGEST), "reference": "their-tag", "upload": upload}
-    unknown = {**PARTS, "reference": "not-a-tag"}
-    answers = []
-    for parts in (foreign, unknown):
-        target = route.template.format(**{**parts, "name": "mine/app"})
-        body = b"" if route.method in ("POST", "PATCH", "PUT") else None
-        query = f"?digest={DIGEST}"
-        answer = await client.request(
-            route.method, target + query, body, [basic("stranger", stranger)]
-        )
-        answers.append(neutral(answer, *(parts[key] for key in foreign)))
-    assert answers[0] == answers[1]
-    if route.name == "referrers":
-        assert b'"manifests":[]' in answers[0][2]
-    else:
-        empty_manifest = (route.method, route.name) == ("PUT", "manifest")
-        assert answers[0][0] == (400 if empty_manifest else 404)
 
 
 async def test_A6_nobody_gets_nowhere(people: People) -> None:

@@ -30,6 +30,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "changePassword": {"old": "wrong", "new": "a new password"},
     "addOwnToken": {"name": "mine"},
     "changeSettings": {"public": False},
+    "showDeletionImpact": {"tags": [{"tag": "1.0"}]},
+    "deleteMany": {"tags": [{"tag": "1.0"}]},
+    "pointTag": {"digest": PARTS["digest"]},
 }
 
 
@@ -77,4 +80,10 @@ async def ask(client: Client, one: Operation, *headers: Field, **parts: str) -> 
     return await call(client, one.method, path + query, *headers, body=BODIES.get(one.id))
 
 
-QUERIES = {"explainAccess": "?subject=anonymous&action=pull&repository=some/name"}
+QUERIES = {
+    "explainAccess": "?subject=anonymous&action=pull&repository=some/name",
+    "compareImages": "?a=1.0&b=2.0",
+    "compareFiles": "?a=1.0&b=2.0",
+    "findFiles": "?text=sh",
+    "readFile": "?path=etc/passwd",
+}

@@ -15,6 +15,7 @@ MAY = {
     Action.BROWSE: {"nobody", "stranger", "reader", "maintainer", "admin", "robot"},
     Action.ACCOUNT: {"stranger", "reader", "maintainer", "admin"},
     Action.PULL: {"reader", "maintainer", "admin"},
+    Action.PUSH: {"maintainer", "admin"},
     Action.DELETE: {"maintainer", "admin"},
     Action.SETTINGS: {"maintainer", "admin"},
     Action.ADMIN: {"admin"},
