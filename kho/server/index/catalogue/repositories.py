@@ -90,10 +90,11 @@ class Overview(msgspec.Struct, frozen=True):
 
     `readme` is Markdown, `readme_from` "upload", "image" or "". What the newest image says of
     itself is in `links` (documentation, source, url, licenses) and, where nobody has described the
-    repository, in `description`. `actions` are what the caller may do here.
+    repository (`described`), in `description`. `actions` are what the caller may do here.
     """
 
     repository: Repository
+    described: bool
     readme: str
     readme_from: str
     newest: str | None
@@ -192,12 +193,14 @@ async def overview(resources: Resources, principal: Principal, name: str) -> Ove
     labels = _labels(told.labels)
     described = labels.get(_DESCRIPTION, "")
     repository = _told(row)
-    if not repository.description:
+    described_here = bool(repository.description)
+    if not described_here:
         repository = msgspec.structs.replace(repository, description=described[:1000])
     readme = told.readme if told.readme is not None else described
     source = "image" if described else ""
     return Overview(
         repository=repository,
+        described=described_here,
         readme=readme,
         readme_from="upload" if told.readme is not None else source,
         newest=told.newest,

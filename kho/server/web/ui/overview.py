@@ -1,6 +1,9 @@
 """The page of a repository: what it is, how to get it, how much it is used."""
 
+from functools import lru_cache
 from typing import Final
+
+from markupsafe import Markup
 
 from kho.server.index.catalogue import commands, repositories, tags, traffic
 from kho.server.index.catalogue.commands import Address, Command
@@ -9,10 +12,12 @@ from kho.server.index.catalogue.tags import Tag, TagQuery
 from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import markdown, preferences, render, repository
+from kho.server.web.ui import markdown, render, repository
 
 NEWEST: Final = 6
 DAYS: Final = (30, 90)
+# Of a README, characters; the rest is a click away.
+LONG: Final = 40_000
 
 
 async def page(resources: Resources, request: Request) -> Response:
@@ -25,8 +30,8 @@ async def page(resources: Resources, request: Request) -> Response:
     here = await visits.visit(resources, request)
     main = _main(newest.tags)
     offered = _commands(Address(here.host, tls=here.secure), name, main, told)
-    runtime = preferences.of(request, here.base).runtime
-    chosen = next((one for one in offered if one.tool == runtime), offered[0] if offered else None)
+    whole = request.query("readme") == "whole"
+    readme = told.readme if whole else _beginning(told.readme)
     return await render.page(
         resources,
         request,
@@ -35,16 +40,26 @@ async def page(resources: Resources, request: Request) -> Response:
         shared=repository.frame(request, "overview", told.repository.tags),
         repository=told.repository,
         told=told,
-        readme=markdown.rendered(told.readme),
+        readme=_rendered(readme),
+        longer=len(readme) < len(told.readme),
         tags=newest.tags,
         main=main,
         commands=offered,
-        chosen=chosen,
         used=used,
         days=days,
         choices=DAYS,
         links=_links(told),
     )
+
+
+def _beginning(text: str) -> str:
+    """The text, or its first lines where it is long."""
+    return text if len(text) <= LONG else text[:LONG].rpartition("\n")[0] or text[:LONG]
+
+
+@lru_cache(maxsize=16)
+def _rendered(text: str) -> Markup:
+    return markdown.rendered(text)
 
 
 def _main(newest: tuple[Tag, ...]) -> Tag | None:
