@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -45,12 +46,25 @@ async def audit(resources: Resources, request: Request) -> Response:
         *(resources, request, "audit"),
         problem=problem,
         asked=asked,
-        rows=rows,
+        rows=[(row, _in_words(row.details)) for row in rows],
         outcomes=trail.OUTCOMES,
         most=CSV_ROWS,
         following=f"?{urlencode({**kept, 'before': following})}" if following else "",
         first=f"?{urlencode(kept)}" if before else "",
         download=f"/-/admin/audit.csv?{urlencode(kept)}",
+    )
+
+
+def _in_words(details: str | None) -> str:
+    """`role: writer, pattern: team/**`; JSON where it is deeper than that."""
+    if not details:
+        return ""
+    found = json.loads(details)
+    if not isinstance(found, dict):
+        return details
+    return ", ".join(
+        f"{key}: {value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in found.items()
     )
 
 

@@ -77,6 +77,14 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
             when.isoformat(timespec="seconds"), exact, text
         )
 
+    def stamp(milliseconds: int) -> Markup:
+        """The exact time, in a form that is equal in all languages; UTC."""
+        when = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        ago = _ago(max(0.0, time() - milliseconds / 1000), gettext, ngettext)
+        return Markup('<time datetime="{}" title="{}">{:%Y-%m-%d %H:%M:%S}</time>').format(
+            when.isoformat(timespec="milliseconds"), ago, when
+        )
+
     def moment(milliseconds: int) -> str:
         """The exact time."""
         when = datetime.fromtimestamp(milliseconds / 1000, UTC)
@@ -88,6 +96,7 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         "ago": ago,
         "ahead": ahead,
         "moment": moment,
+        "stamp": stamp,
         "short": short,
         "bytes_text": bytes_text,
         "bytes_url": quote_from_bytes,
