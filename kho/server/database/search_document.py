@@ -6,7 +6,7 @@ DESCRIPTION   the description                               500
 REST          the head of the page                          500
               labels and annotations of the newest images   40, of 200 each: the last part of a
                                                             key, and the value
-              tags, the newest                              100
+              tags, the newest                              50
               platforms, types of artifacts                 20 each
 COMPONENT     =last-component, whole
 FACET         @linux/amd64, #image
@@ -15,14 +15,16 @@ So a document costs the same whether a repository has ten tags or a million.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypedDict
 
 from kho.server.database.words import clean, words
 
-TAGS: Final = 100
-IMAGES: Final = 8  # whose labels count: what the newest tags point at
+VERSION: Final = 1  # grows when other words are made of the same text
+TAGS: Final = 50
+IMAGES: Final = 5  # whose labels count: what the newest tags point at
 README: Final = 500
 _DESCRIPTION: Final = 500
 _LABELS: Final = 40
@@ -46,8 +48,9 @@ class Field(IntEnum):
 
 
 class Source(TypedDict):
-    """The text of a repository, as the hits show it."""
+    """The text of a repository, as the hits show it; `version` of what words are made of it."""
 
+    version: int
     description: str
     readme: str
     labels: list[str]  # key=value
@@ -71,6 +74,7 @@ def source_of(
 ) -> Source:
     """The text; in an order that does not change while what it says stays the same."""
     return {
+        "version": VERSION,
         "description": clean(description, _DESCRIPTION),
         "readme": clean(readme or "", README),
         "labels": _labels(images),
@@ -81,8 +85,15 @@ def source_of(
     }
 
 
-def words_of(name: str, source: Source) -> dict[str, Field]:
-    """Each word with its best field."""
+def packed(source: Source) -> str:
+    """As it is stored."""
+    return json.dumps(source, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=256)
+def words_of(name: str, stored: str) -> Mapping[str, Field]:
+    """Each word with its best field. Remembered: the next push asks for those of the one before."""
+    source: Source = json.loads(stored)
     found: dict[str, Field] = dict.fromkeys(words(name), Field.NAME)
     for word in words(source["description"]):
         found.setdefault(word, Field.DESCRIPTION)
@@ -121,15 +132,18 @@ def kind_facet(kind: str) -> str:
 
 
 def _labels(images: Sequence[Image]) -> list[str]:
-    found: dict[str, None] = {}
-    for image in images:
-        for key, value in _mapped(image.labels).items():
-            last = key.rpartition("image.")[2] if "opencontainers" in key else _last(key)
-            if last and isinstance(value, str) and last not in _NOISE:
-                found[clean(f"{last}={value}", _LABEL)] = None
-            if len(found) >= _LABELS:
-                return sorted(found)
-    return sorted(found)
+    found = dict.fromkeys(label for image in images for label in _shown_labels(image.labels))
+    return sorted(list(found)[:_LABELS])
+
+
+@lru_cache(maxsize=512)
+def _shown_labels(text: str | None) -> tuple[str, ...]:
+    found = []
+    for key, value in _mapped(text).items():
+        last = key.rpartition("image.")[2] if "opencontainers" in key else _last(key)
+        if last and isinstance(value, str) and last not in _NOISE:
+            found.append(clean(f"{last}={value}", _LABEL))
+    return tuple(found[:_LABELS])
 
 
 def _last(key: str) -> str:

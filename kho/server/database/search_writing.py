@@ -1,10 +1,11 @@
 """The search kept up to date, in the transaction that changes what a repository is found by.
 
 rows ─► Source ─► as it was? done
-                └► words ─► those that came are inserted, those that went are deleted
+                └► words, before and after ─► those that came are inserted, the others deleted
 """
 
 import json
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import sqlalchemy
@@ -26,7 +27,9 @@ from kho.server.database.search_document import (
     IMAGES,
     README,
     TAGS,
+    VERSION,
     Image,
+    packed,
     source_of,
     words_of,
 )
@@ -98,6 +101,7 @@ _ADD: Final = Statement(
         ),
     )
 )
+_OURS: Final = f'{{"version":{VERSION},'
 _FORGET: Final = Statement(
     sqlalchemy.delete(search_documents).where(search_documents.c.repository_id == _repository)
 )
@@ -123,19 +127,27 @@ async def refresh(tx: Transaction, repository_id: int) -> None:
     pointed = await tx.all(_IMAGES, repository_id=repository_id, limit=IMAGES)
     found = [Image(*one) for one in dict.fromkeys(pointed)]
     source = source_of(description, readme, (tag for (tag,) in newest), found)
-    text = json.dumps(source, ensure_ascii=False, separators=(",", ":"))
+    text = packed(source)
     if text == before:
         return
     await tx.run(_KEEP, repository_id=repository_id, source=text)
-    after = words_of(name, source)
-    rows = await tx.all(_WORDS, repository_id=repository_id) if before else []
-    stored: dict[str, int] = {word: field for word, field in rows}  # noqa: C416 - it has types
-    gone = [word for word, field in stored.items() if after.get(word) != field]
-    new = [(word, str(int(field))) for word, field in after.items() if stored.get(word) != field]
+    after = words_of(name, text).items()
+    stored = await _stored(tx, repository_id, name, before) if before else {}.items()
+    gone = [word for word, _ in stored - after]
+    new = [(word, str(int(field))) for word, field in after - stored]
     if gone:
         await tx.run(_DROP, repository_id=repository_id, words=listed(gone))
     if new:
         await tx.run(_ADD, repository_id=repository_id, words=json.dumps(new))
+
+
+async def _stored(
+    tx: Transaction, repository_id: int, name: str, before: str
+) -> AbstractSet[tuple[str, int]]:
+    """The words that the rows hold: those of the text before, if this program has made them."""
+    if before.startswith(_OURS):
+        return words_of(name, before).items()
+    return {(word, field) for word, field in await tx.all(_WORDS, repository_id=repository_id)}
 
 
 async def remove(tx: Transaction, repository_id: int) -> None:

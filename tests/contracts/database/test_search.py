@@ -151,6 +151,18 @@ async def test_what_did_not_change_is_not_written_again(
     assert run_sql("SELECT field FROM search_words WHERE word = 'app'") == "2"
 
 
+async def test_words_of_another_version_are_put_right(
+    database: Database, run_sql: Callable[[str], str]
+) -> None:
+    one = await database.write(make, "app", 1, "a")
+    run_sql("UPDATE search_words SET field = 2 WHERE word = 'app'")
+    run_sql(f"INSERT INTO search_words (repository_id, word, field) VALUES ({one}, 'gone', 2)")
+    run_sql("UPDATE search_documents SET source = replace(source, 'version\":1', 'version\":0')")
+    await database.write(search_writing.refresh, one)
+    assert run_sql("SELECT field FROM search_words WHERE word = 'app'") == "0"
+    assert await found(database, "gone") == []
+
+
 async def test_of_many_tags_the_newest_count(
     database: Database, run_sql: Callable[[str], str]
 ) -> None:
@@ -164,7 +176,7 @@ async def test_of_many_tags_the_newest_count(
     await database.write(push)
     assert await found(database, "release") == ["app"]
     assert await found(database, "build7", "app") == []
-    assert await found(database, "build77") == ["app"]
+    assert await found(database, "build49") == ["app"]
     assert int(run_sql("SELECT count(*) FROM search_words")) < TAGS + 30
 
 
