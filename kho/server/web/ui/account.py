@@ -11,6 +11,7 @@ from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.request import Request, Response
 from kho.server.web.ui import forms, render, token_form
+from kho.server.web.ui.agents import in_words
 from kho.server.web.ui.forms import Fields, Posted, Problem
 from kho.server.web.ui.token_form import NewToken
 from kho.server.web.visits import Visit
@@ -162,7 +163,7 @@ async def _sessions(
         tab="sessions",
         problem=problem,
         current=_session(here),
-        rows=[row for row in rows[:_ROWS] if not row.expired],
+        rows=[(row, in_words(row.label)) for row in rows[:_ROWS] if not row.expired],
         following=f"?after={rows[_ROWS - 1].id}" if len(rows) > _ROWS else "",
         first="?" if after else "",
     )

@@ -60,7 +60,7 @@ async def health(resources: Resources, request: Request) -> Response:
     return await admin_frame.page(
         *(resources, request, "health"),
         parts=parts,
-        jobs=[(job.name, round(job.seconds / 60)) for job in JOBS],
+        jobs=[(job.name, round(job.seconds)) for job in JOBS],
         workers=resources.config.worker_count,
         version=__version__,
         database=urls["database"] or "sqlite",
