@@ -40,5 +40,6 @@ def main() -> None:
     told.flush()
 
 
-with suppress(BrokenPipeError, ConnectionResetError):  # the worker wants no more
-    main()
+if __name__ == "__main__":
+    with suppress(BrokenPipeError, ConnectionResetError):  # the worker wants no more
+        main()
