@@ -37,7 +37,7 @@ _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9._+-]")
 Path = Annotated[
     str,
     Meta(
-        max_length=12_288,
+        max_length=4096,
         description="usr/bin; what is not UTF-8 (and `%`) as %XX, beside what a URL escapes itself",
     ),
 ]

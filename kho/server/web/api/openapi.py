@@ -155,6 +155,8 @@ def _problem_statuses(one: Operation | None = None) -> list[int]:
 
 
 def _problem(status: int) -> dict[str, Any]:
+    if status == HTTPStatus.REQUEST_URI_TOO_LONG:  # the server's own answer, without a body
+        return {"description": "URI Too Long"}
     return {
         "description": HTTPStatus(status).phrase,
         "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},

@@ -13,7 +13,7 @@ from kho.server.web.request import Request
 
 MOST: Final = 200
 USUAL: Final = 100
-MOST_CHARACTERS: Final = 2048
+MOST_CHARACTERS: Final = 2048  # as catalogue/paging.py
 
 T = TypeVar("T")
 R = TypeVar("R")
