@@ -36,6 +36,7 @@ from kho.server.resources import Resources
 
 USUAL: Final = Platform("linux", "amd64")
 LAYERS: Final = 500
+COUNTED: Final = 128  # layers of which is told who else has them
 PLATFORMS: Final = 500
 TAGS: Final = 50
 NESTED: Final = 3
@@ -279,7 +280,7 @@ async def _detail(
     if has_config(first.media_type):
         read = await config.read(resources, repository, first.digest)
     is_image = nature == "image"
-    digests = list(dict.fromkeys(str(layer.digest) for layer in layers[:LAYERS]))
+    digests = list(dict.fromkeys(str(layer.digest) for layer in layers[:COUNTED]))
     sharings, referrers = await resources.database.read(
         _below, sight_of(principal), repository, str(one.digest), digests
     )

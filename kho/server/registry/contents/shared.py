@@ -43,6 +43,6 @@ def _sharing(
         images=min(len(visible), MOST),
         repositories=min(len(elsewhere), MOST),
         names=tuple(sorted(names[home] for home in elsewhere)[:NAMES]),
-        # Nothing is told of users that may not be seen, not even that they are many.
-        more=len(visible) > MOST or (users.more and len(visible) == len(others)),
+        # Who sees none of the users is not told either that there are many.
+        more=len(visible) > MOST or (users.more and bool(visible)),
     )
