@@ -56,9 +56,8 @@ _REQUEST: Final = Statement(
     insert(layer_listings)
     .from_select(
         ["digest", "state", "requested_at"],
-        select(_digests.c.value, bindparam("state"), Now()).where(
-            ~exists().where(_table.digest == _digests.c.value)
-        ),
+        # SQLite takes ON CONFLICT for a part of FROM where there is no WHERE.
+        select(_digests.c.value, bindparam("state"), Now()).where(_digests.c.value > ""),
     )
     .on_conflict_do_nothing()
 )
@@ -220,7 +219,9 @@ class Head(NamedTuple):
 
 async def request(tx: Transaction, digests: Iterable[Digest]) -> None:
     """Have these layers listed, unless they were or will be."""
-    await tx.run(_REQUEST, digests=listed(digests), state="waiting")
+    # In one order: two pushes of the same layers must not wait for each other.
+    wanted = sorted({str(one) for one in digests})
+    await tx.run(_REQUEST, digests=listed(wanted), state="waiting")
 
 
 async def request_again(tx: Transaction, digest: Digest, attempts: int, older_ms: int) -> bool:
