@@ -81,7 +81,7 @@ def rows(amount: int) -> Iterator[Rows]:
         "search_words",
         ("repository_id", "word", "field"),
         (
-            (number, word, int(field))
+            (number, word, field)
             for number, one in found
             for word, field in sorted(words_of(one.name, one.source).items())
         ),

@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypedDict
 
 from kho.server.database.words import clean, words
@@ -91,12 +92,9 @@ def packed(source: Source) -> str:
 
 
 @lru_cache(maxsize=256)
-def words_of(name: str, stored: str) -> Mapping[str, Field]:
+def words_of(name: str, stored: str) -> Mapping[str, int]:
     """Each word with its best field. Remembered: the next push asks for those of the one before."""
     source: Source = json.loads(stored)
-    found: dict[str, Field] = dict.fromkeys(words(name), Field.NAME)
-    for word in words(source["description"]):
-        found.setdefault(word, Field.DESCRIPTION)
     rest = (
         source["readme"],
         *source["labels"],
@@ -104,15 +102,16 @@ def words_of(name: str, stored: str) -> Mapping[str, Field]:
         *source["platforms"],
         *source["types"],
     )
-    for text in rest:
-        for word in words(text):
-            found.setdefault(word, Field.REST)
-    found[component(name.rpartition("/")[2])] = Field.COMPONENT
+    # Plain numbers: to hash an enumeration takes Python. The best field is the last to be set.
+    found = dict.fromkeys(chain.from_iterable(map(words, rest)), int(Field.REST))
+    found |= dict.fromkeys(words(source["description"]), int(Field.DESCRIPTION))
+    found |= dict.fromkeys(words(name), int(Field.NAME))
+    found[component(name.rpartition("/")[2])] = int(Field.COMPONENT)
     for platform in source["platforms"]:
-        found[platform_facet(platform)] = Field.FACET
-        found[platform_facet("/".join(platform.split("/")[:2]))] = Field.FACET
+        found[platform_facet(platform)] = int(Field.FACET)
+        found[platform_facet("/".join(platform.split("/")[:2]))] = int(Field.FACET)
     for kind in source["kinds"]:
-        found[kind_facet(kind)] = Field.FACET
+        found[kind_facet(kind)] = int(Field.FACET)
     return found
 
 

@@ -134,7 +134,7 @@ async def refresh(tx: Transaction, repository_id: int) -> None:
     after = words_of(name, text).items()
     stored = await _stored(tx, repository_id, name, before) if before else {}.items()
     gone = [word for word, _ in stored - after]
-    new = [(word, str(int(field))) for word, field in after - stored]
+    new = [(word, str(field)) for word, field in after - stored]
     if gone:
         await tx.run(_DROP, repository_id=repository_id, words=listed(gone))
     if new:
