@@ -5,6 +5,9 @@ import gzip
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from kho.oci.errors import Unavailable
 from kho.server.inspection.order import DEFAULT, Bounds
 from kho.server.inspection.process import Failed, Refused, content, listing
 from tests.client.layers import file, hardlink, layer
+from tests.house.tree import REPOSITORY
 from tests.layers.archives import header
 from tests.server.inspection.layers import MIB, pieces, rows
 
@@ -164,3 +168,32 @@ async def test_who_reads_slowly_slows_the_layer() -> None:
         await asyncio.sleep(0.5)
         assert given < 16
     assert children() == before
+
+
+WORKER = """
+import asyncio
+from kho.server.inspection.order import Bounds
+from tests.server.inspection.test_process import drained, endless
+asyncio.run(drained(endless(), Bounds(cpu_seconds=7)))
+"""
+
+
+def test_it_dies_with_its_worker() -> None:
+    worker = subprocess.Popen([sys.executable, "-c", WORKER], cwd=REPOSITORY)
+    try:
+        pid = 0
+        while not pid:
+            assert worker.poll() is None
+            found = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+            pid = next(
+                (int(one) for one in found if limits_of(int(one)).get("Max cpu time") == "7"), 0
+            )
+            time.sleep(0.02)
+    finally:
+        worker.kill()
+        worker.wait()
+    for _ in range(500):
+        if not Path(f"/proc/{pid}").exists() or b"Z" in Path(f"/proc/{pid}/stat").read_bytes():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it lives on")
