@@ -9,6 +9,7 @@ from kho.oci.errors import Denied
 from kho.server.index.catalogue import repositories, settings
 from kho.server.index.rights import repositories as rights
 from kho.server.policy.access import Action, allowed
+from kho.server.policy.sight import Kind, sight_of
 from kho.server.registry import dissolution
 from kho.server.resources import Resources
 from kho.server.web.request import Request, Response
@@ -128,6 +129,8 @@ async def _ask_end(
         shared=repository.frame(request, "settings"),
         mistyped=mistyped,
         impact=await dissolution.impact(resources, name),
+        # What is free afterwards tells what other repositories hold.
+        sees_all=sight_of(request.caller.principal).kind is Kind.EVERYTHING,
         wrong=problem.text if problem else "",
     )
 
