@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import FromClause, Integer, bindparam, case, func, select
+from sqlalchemy import FromClause, Integer, bindparam, func, select
 from sqlalchemy.sql.selectable import ScalarSelect
 
 from kho.server.database.constructs import Now, OneOf, listed
@@ -27,14 +27,6 @@ def _number(table: FromClause) -> ScalarSelect[int]:
     return select(func.count()).select_from(table).scalar_subquery()
 
 
-def _public() -> ScalarSelect[int]:
-    return (
-        select(func.coalesce(func.sum(case((repositories.c.public == 1, 1), else_=0)), 0))
-        .select_from(repositories)
-        .scalar_subquery()
-    )
-
-
 def _tags() -> ScalarSelect[int]:
     return select(func.coalesce(func.sum(repositories.c.tag_count), 0)).scalar_subquery()
 
@@ -51,7 +43,7 @@ def _recent(outcome: str) -> ScalarSelect[int]:
 _COUNTS: Final = Statement(
     select(
         _number(repositories),
-        _public(),
+        select(func.count()).where(repositories.c.public == 1).scalar_subquery(),
         _tags(),
         _number(accounts),
         select(func.count()).where(accounts.c.admin == 1).scalar_subquery(),
