@@ -42,7 +42,7 @@ def search(site: Site, who: str = "") -> Stage:
 
     def stage(_number: int) -> Timed:
         _ask(site, headers, WARM_UP)
-        return partial(_ask, site, headers, site.settings.lists.turns)
+        return partial(_ask, site, headers, site.settings.lists.turns // 5)
 
     return stage
 
