@@ -185,6 +185,20 @@ def docs_command() -> None:
     click.echo(settings_page(), nl=False)
 
 
+@main.command("openapi")
+@click.option("--page", is_flag=True, help="Print docs/use/api.md, which is made from it.")
+def openapi_command(*, page: bool) -> None:
+    """Print the OpenAPI document of the JSON API."""
+    import json  # noqa: PLC0415
+
+    from kho.server.web.api import handbook  # noqa: PLC0415
+    from kho.server.web.api.openapi import document  # noqa: PLC0415
+    from kho.server.web.api.table import OPERATIONS  # noqa: PLC0415
+
+    whole = document(OPERATIONS)
+    click.echo(handbook.page(whole) if page else json.dumps(whole, indent=2), nl=not page)
+
+
 def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value) or '""'
 

@@ -196,4 +196,4 @@ def test_an_administrator_sends_anything(registry: Registry, mode: GenerationMod
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_nobody_sends_anything(registry: Registry, mode: GenerationMode) -> None:
-    send_everything(registry, mode, {}, 3, OPEN)
+    send_everything(registry, mode, {}, 2, OPEN)

@@ -30,6 +30,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "changePassword": {"old": "wrong", "new": "a new password"},
     "addOwnToken": {"name": "mine"},
     "changeSettings": {"public": False},
+    "writeReadme": {"text": "# Hello"},
     "showDeletionImpact": {"tags": [{"tag": "1.0"}]},
     "deleteMany": {"tags": [{"tag": "1.0"}]},
     "pointTag": {"digest": PARTS["digest"]},

@@ -12,6 +12,9 @@ from kho.cli.main import main as kho
 from kho.server.cli import main as khod
 from kho.server.config import settings_page
 from kho.server.settings import SETTINGS
+from kho.server.web.api import handbook
+from kho.server.web.api.openapi import document
+from kho.server.web.api.table import OPERATIONS
 from tests.house.tree import text, tracked
 
 PROGRAMS: dict[str, click.Command] = {"kho": kho, "khod": khod}
@@ -132,6 +135,11 @@ def test_every_setting_is_documented() -> None:
     for setting in SETTINGS.values():
         assert f"`{setting.variable}`" in settings_page()
         assert setting.help.endswith(".")
+
+
+def test_every_operation_is_documented() -> None:
+    made = handbook.page(document(OPERATIONS))
+    assert text("docs/use/api.md") == made, "make it again: khod openapi --page"
 
 
 def test_the_version_is_in_the_changelog() -> None:

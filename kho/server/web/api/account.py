@@ -121,6 +121,13 @@ async def end_login(resources: Resources, call: Call[None, None]) -> None:
     await own_account.end_login(resources, owner, login)
 
 
+async def end_other_logins(resources: Resources, call: Call[None, None]) -> Ended:
+    """All but the session that asks."""
+    owner = f"user:{_own_name(call.request)}"
+    keep = await _session(resources, call.request)
+    return Ended(ended=await own_account.end_others(resources, owner, keep))
+
+
 def _own_name(request: Request) -> str:
     """The user who asks. Raises NotFound where nobody has an account yet."""
     kind, _, name = request.caller.name.partition(":")
@@ -215,6 +222,16 @@ OPERATIONS: Final = (
         function=list_logins,
         query=Paged,
         answer=Listing[Login],
+    ),
+    Operation(
+        id="endOtherLogins",
+        noun="account",
+        method="DELETE",
+        path="/account/logins",
+        action=Action.ACCOUNT,
+        summary="Sign out everywhere else",
+        function=end_other_logins,
+        answer=Ended,
     ),
     Operation(
         id="endOwnLogin",

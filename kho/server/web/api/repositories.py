@@ -5,11 +5,10 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from kho.server.index.catalogue import activity, repositories, storage, traffic
-from kho.server.index.rights import repositories as rights
 from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.mirror import listing_of, mirror, page, told
-from kho.server.web.api.operation import Call, Given, Operation, Told
+from kho.server.web.api.operation import Call, Given, Operation
 from kho.server.web.api.paging import Listing, Paged
 
 Repository: Final = mirror(repositories.Repository)
@@ -66,29 +65,6 @@ class WhichDays(Given, frozen=True):
     tag: Annotated[str, Meta(max_length=128)] = ""
 
 
-class RepositoryChange(Given, frozen=True):
-    """What becomes different of a repository."""
-
-    public: bool
-
-
-class Right(Told, frozen=True):
-    """Somebody may do something; `because` names the grant or whatever else gives it."""
-
-    subject: str
-    role: str
-    actions: list[str]
-    because: str
-
-
-class Settings(Told, frozen=True):
-    """Who may see a repository, and who may do what with it."""
-
-    name: str
-    public: bool
-    rights: list[Right]
-
-
 async def list_repositories(
     resources: Resources, call: Call[WhichRepositories, None]
 ) -> Listing[Any]:
@@ -117,17 +93,6 @@ async def show_repository(resources: Resources, call: Call[None, None]) -> Any: 
     """With its README, and what the caller may do with it."""
     found = await repositories.overview(resources, call.caller.principal, call.name)
     return told(found, Overview)
-
-
-async def show_settings(resources: Resources, call: Call[None, None]) -> Settings:
-    """For those who may change them."""
-    return await _settings(resources, call.name)
-
-
-async def change_settings(resources: Resources, call: Call[None, RepositoryChange]) -> Settings:
-    """A public one is pulled by anybody. It may be named before its first push."""
-    await rights.set_public(resources, call.name, call.body.public, by=call.by)
-    return await _settings(resources, call.name)
 
 
 async def list_activity(resources: Resources, call: Call[WhichEvents, None]) -> Listing[Any]:
@@ -170,23 +135,6 @@ async def show_storage(resources: Resources, call: Call[WhichStorage, None]) -> 
     return told(await storage.storage(resources, principal, namespace=namespace), Storage)
 
 
-async def _settings(resources: Resources, name: str) -> Settings:
-    known = await rights.show(resources, name)
-    return Settings(
-        name=known.repository.name,
-        public=known.repository.public,
-        rights=[
-            Right(
-                subject=one.subject,
-                role=one.role,
-                actions=one.actions,
-                because=one.because,
-            )
-            for one in known.rights
-        ],
-    )
-
-
 OPERATIONS: Final = (
     Operation(
         id="listRepositories",
@@ -208,27 +156,6 @@ OPERATIONS: Final = (
         summary="Show a repository",
         function=show_repository,
         answer=Overview,
-    ),
-    Operation(
-        id="showSettings",
-        noun="repositories",
-        method="GET",
-        path="/repositories/{name}/-/settings",
-        action=Action.SETTINGS,
-        summary="Show who may do what with a repository",
-        function=show_settings,
-        answer=Settings,
-    ),
-    Operation(
-        id="changeSettings",
-        noun="repositories",
-        method="PATCH",
-        path="/repositories/{name}/-/settings",
-        action=Action.SETTINGS,
-        summary="Open a repository to all, or close it",
-        function=change_settings,
-        body=RepositoryChange,
-        answer=Settings,
     ),
     Operation(
         id="listActivity",

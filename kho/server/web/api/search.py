@@ -26,7 +26,7 @@ class Match(Told, frozen=True):
 
     field: str
     text: str
-    ranges: list[tuple[int, int]]
+    ranges: list[list[int]]
 
 
 class Hit(Told, frozen=True):
@@ -72,7 +72,7 @@ async def find(resources: Resources, call: Call[WhatToFind, None]) -> Hits:
 def _told(hit: search.Hit) -> Hit:
     match = None
     if hit.match is not None:
-        ranges = list(hit.match.ranges)
+        ranges = [list(one) for one in hit.match.ranges]
         match = Match(field=hit.match.field, text=hit.match.text, ranges=ranges)
     return Hit(
         name=hit.name,
