@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
+from kho.layers.errors import LayerRefused
+from kho.layers.tar_header import is_header
+from kho.layers.zstd_frames import ZSTD_MAGIC, is_skippable
 from kho.oci.digest import parse_digest
 from kho.server import telemetry
 from kho.server.database import layer_listings as rows
@@ -17,6 +20,7 @@ from kho.server.inspection.frames import Row
 from kho.server.inspection.order import DEFAULT, Bounds
 from kho.server.inspection.process import Failed, Refused, listing
 from kho.server.resources import Resources
+from kho.server.storage.interface import BlobReader
 
 ATTEMPTS: Final = 3
 LEASE_MS: Final = 60_000
@@ -27,6 +31,8 @@ _PAUSE_MS: Final = 10_000
 _ROWS: Final = 100
 _BYTES: Final = 256 * 1024
 _ORPHANS: Final = 20
+_HEAD: Final = 512
+_PACKED: Final = (b"\x1f\x8b", ZSTD_MAGIC)
 
 
 async def work(resources: Resources, bounds: Bounds = DEFAULT) -> int:
@@ -84,6 +90,7 @@ async def _list(resources: Resources, held: Lease, bounds: Bounds) -> None:
     if reader is None:
         raise Failed("its bytes are not stored")
     try:
+        await _begins_well(reader)
         await resources.database.write(rows.clear, held)
         batch: list[tuple[bytes, bytes, bytes]] = []
         length = 0
@@ -101,6 +108,24 @@ async def _list(resources: Resources, held: Lease, bounds: Bounds) -> None:
                     await resources.database.write(rows.finish, held, one.files, one.size)
     finally:
         reader.close()
+
+
+async def _begins_well(reader: BlobReader) -> None:
+    """Spare the process what is surely no layer; nothing is unpacked here."""
+    head = b""
+    async for piece in reader.chunks(0, min(_HEAD, reader.size)):
+        head += piece
+    packed = head.startswith(_PACKED) or is_skippable(head)
+    if head and not packed and not _begins_as_tar(head):
+        raise Refused("not a tar layer: it is neither gzip, nor zstd, nor begins as a tar")
+
+
+def _begins_as_tar(head: bytes) -> bool:
+    """Whether it is a header, or zeros: then the tar is empty."""
+    try:
+        return len(head) == _HEAD and (not any(head) or is_header(head))
+    except LayerRefused:
+        return False
 
 
 @asynccontextmanager

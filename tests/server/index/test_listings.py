@@ -73,6 +73,17 @@ async def attempt(resources: Resources, bounds: Bounds) -> int:
     return held.attempt
 
 
+@pytest.mark.settings(index__files=False)
+async def test_what_is_surely_no_layer_gets_no_process(registry: Registry) -> None:
+    """With no time at all a process would only fail."""
+    resources = resources_of(registry)
+    for number, content in enumerate((b"{}", bytes(range(256)) * 9, b"\xfd7zXZ\0" + bytes(600))):
+        (digest,) = await push_layers(registry, content)
+        await resources.database.write(rows.request, [digest])
+        assert await attempt(resources, Bounds(seconds=0.001)) == 1, number
+        assert (await only(resources, digest)).reason.startswith("not a tar layer: ")
+
+
 @on_both_databases
 @pytest.mark.settings(index__files=False)
 async def test_what_fails_is_tried_three_times(registry: Registry) -> None:
