@@ -15,6 +15,7 @@ from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry
 from tests.oci.samples import encode, image, index
 
+pytestmark = pytest.mark.settings(index__files=False)
 CONFIG = b'{"os": "linux", "architecture": "%s"}'
 
 
