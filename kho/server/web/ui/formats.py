@@ -4,19 +4,18 @@ import json
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import time
 from typing import Any, Final
 from urllib.parse import quote_from_bytes
 
 from babel.dates import format_datetime
-from babel.numbers import format_decimal
 from markupsafe import Markup
 
 from kho.server.inspection.packed import Entry
 from kho.server.web.ui.icons import shapes
+from kho.server.web.ui.numbers import Numbers
 
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
-_STEP: Final = 1000
 _SHORT_DIGEST: Final = 12
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -43,26 +42,19 @@ Ngettext = Callable[[str, str, int], str]
 
 def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Callable[..., Any]]:
     """The filters of one language."""
+    numbers = Numbers(language)
 
-    def number(value: float) -> str:
-        return str(format_decimal(value, locale=language))
-
-    def size(value: float) -> str:
-        """Bytes as people read them: 1.5 MB is 1,500,000."""
-        unit = 0
-        shown = float(value)
-        while shown >= _STEP and unit < len(_UNITS) - 1:
-            shown /= _STEP
-            unit += 1
-        digits = "0" if unit == 0 or shown >= 100 else "0.#"  # noqa: PLR2004
-        return f"{format_decimal(shown, format=digits, locale=language)} {_UNITS[unit]}"
+    @lru_cache(maxsize=4096)
+    def exact_of(second: int) -> str:
+        when = datetime.fromtimestamp(second, UTC)
+        return str(format_datetime(when, "medium", locale=language))
 
     def ago(milliseconds: int | None) -> Markup:
         """A moment: how long ago, with the exact time beside it."""
         if not milliseconds:
             return Markup('<span class="soft">{}</span>').format(gettext("never"))
         moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-        exact = format_datetime(moment, "medium", locale=language)
+        exact = exact_of(milliseconds // 1000)
         text = _ago(max(0.0, time() - milliseconds / 1000), gettext, ngettext)
         return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
             moment.isoformat(timespec="seconds"), exact, text
@@ -91,8 +83,8 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         return f"{format_datetime(when, 'medium', locale=language)} UTC"
 
     return {
-        "number": number,
-        "size": size,
+        "number": numbers.number,
+        "size": numbers.size,
         "ago": ago,
         "ahead": ahead,
         "moment": moment,
@@ -169,6 +161,7 @@ def words(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+@lru_cache(maxsize=1024)
 def icon(name: str, label: str = "") -> Markup:
     """A drawing; with a label it is one for screen readers too."""
     told = Markup('aria-hidden="true"')
