@@ -49,6 +49,23 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         when = datetime.fromtimestamp(second, UTC)
         return str(format_datetime(when, "medium", locale=language))
 
+    return {
+        **_times(language, gettext, ngettext),
+        "number": numbers.number,
+        "size": numbers.size,
+        "short": short,
+        "bytes_text": bytes_text,
+        "bytes_url": quote_from_bytes,
+        "bytes_join": lambda folder, name: folder + b"/" + name if folder else name,
+        "mode": mode,
+        "pretty": pretty,
+        "tojson_text": words,
+    }
+
+
+def _times(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Callable[..., Any]]:
+    """Those of moments."""
+
     def ago(milliseconds: int | None) -> Markup:
         """A moment: how long ago, with the exact time beside it."""
         if not milliseconds:
@@ -82,21 +99,7 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         when = datetime.fromtimestamp(milliseconds / 1000, UTC)
         return f"{format_datetime(when, 'medium', locale=language)} UTC"
 
-    return {
-        "number": numbers.number,
-        "size": numbers.size,
-        "ago": ago,
-        "ahead": ahead,
-        "moment": moment,
-        "stamp": stamp,
-        "short": short,
-        "bytes_text": bytes_text,
-        "bytes_url": quote_from_bytes,
-        "bytes_join": lambda folder, name: folder + b"/" + name if folder else name,
-        "mode": mode,
-        "pretty": pretty,
-        "tojson_text": words,
-    }
+    return {"ago": ago, "ahead": ahead, "moment": moment, "stamp": stamp}
 
 
 def _ago(seconds: float, gettext: Gettext, ngettext: Ngettext) -> str:
