@@ -44,11 +44,6 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
     """The filters of one language."""
     numbers = Numbers(language)
 
-    @lru_cache(maxsize=4096)
-    def exact_of(second: int) -> str:
-        when = datetime.fromtimestamp(second, UTC)
-        return str(format_datetime(when, "medium", locale=language))
-
     return {
         **_times(language, gettext, ngettext),
         "number": numbers.number,
@@ -65,6 +60,11 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
 
 def _times(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Callable[..., Any]]:
     """Those of moments."""
+
+    @lru_cache(maxsize=4096)
+    def exact_of(second: int) -> str:
+        when = datetime.fromtimestamp(second, UTC)
+        return str(format_datetime(when, "medium", locale=language))
 
     def ago(milliseconds: int | None) -> Markup:
         """A moment: how long ago, with the exact time beside it."""
