@@ -6,7 +6,7 @@ from kho.server.web.ui.numbers import Numbers
 
 
 @pytest.mark.parametrize(
-    ("value", "english", "vietnamese"),
+    "value, english, vietnamese",
     [
         (0, "0 B", "0 B"),
         (999, "999 B", "999 B"),
