@@ -53,7 +53,7 @@ class Admin:
 
     def refusal(self) -> str:
         """Why the form was not taken."""
-        return " ".join(re.findall(r'role="alert">(.*?)</p>', self.text, re.DOTALL))
+        return " ".join(re.findall(r'role="alert"[^>]*>(.*?)</p>', self.text, re.DOTALL))
 
     def typed(self, name: str) -> str:
         """What a field has."""

@@ -5,7 +5,6 @@ from typing import Final
 from kho.oci.errors import RegistryError, RouteUnknown, TooManyRequests, Unauthorized
 from kho.server.index import logins
 from kho.server.index.browser import oidc, rates, sessions, setup
-from kho.server.index.rights import access
 from kho.server.index.tokens import credentials
 from kho.server.index.workloads import workload
 from kho.server.policy.access import Action, allowed
@@ -61,7 +60,7 @@ async def _login(
         problem=error.message if error else "",
         username=username,
         provider=(resources.config.oidc.label or "Single sign-on") if offered else "",
-        first_run=not access.configured(resources.config) and await setup.is_needed(resources),
+        first_run=await setup.is_needed(resources),
     )
 
 

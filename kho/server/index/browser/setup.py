@@ -44,7 +44,12 @@ class _Needed:
 
 
 async def is_needed(resources: Resources) -> bool:
-    """Whether there is no administrator who can come in; remembered until rights change."""
+    """Whether the link is the way in: there is no administrator, and no setting brings people.
+
+    Remembered until rights change.
+    """
+    if access.configured(resources.config) or resources.config.auth.open:
+        return False
     await access.refresh(resources)
     drawer = resources.memory.drawer(_Needed)
     if drawer.known is None:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from kho.server.index.browser import setup
 from kho.server.index.catalogue import glimpses, repositories, storage
 from kho.server.index.catalogue.commands import Address
 from kho.server.index.catalogue.glimpses import NOTHING, Glimpse
@@ -84,6 +85,7 @@ async def page(resources: Resources, request: Request) -> Response:
         resources,
         request,
         "home.html",
+        first_run=await setup.is_needed(resources),
         asked=query,
         choices=asked.choices,
         filtered=asked.filtered,
@@ -156,6 +158,7 @@ async def _empty(resources: Resources, request: Request) -> Response:
         request,
         "empty.html",
         known=here,
+        first_run=await setup.is_needed(resources),
         stranger=principal.anonymous and not principal.open,
         steps=first_push.steps(
             runtime, address, target or "library/alpine:latest", sign_in=not principal.open
