@@ -272,6 +272,17 @@ async def test_who_has_no_administrator_yet_is_told_where_the_link_is(
         assert "khox_" not in alice.text
 
 
+async def test_without_the_database_pages_say_what_is_wrong(
+    alice: Browser, registry: Registry
+) -> None:
+    await alice.sign_in("alice", PASSWORD)
+    await resources_of(registry).database.close()
+    resources_of(registry).memory.forget()
+    for path in ("/auth/login", "/", "/-/account", "/-/admin"):
+        assert (await alice.get(path)).status == 503
+        assert '<p class="bad" role="alert">' in alice.text
+
+
 async def test_without_a_provider_its_pages_are_not_there(alice: Browser) -> None:
     for path in ("/auth/oidc/login", "/auth/oidc/callback?state=a&code=b"):
         assert (await alice.get(path)).status == 404
