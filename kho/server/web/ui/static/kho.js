@@ -65,4 +65,10 @@
     // A choice that is sent as soon as it is made.
     if (event.target.closest("[data-sends]")) form.requestSubmit();
   });
+
+  // What was not asked for does not stand in the address.
+  document.addEventListener("formdata", (event) => {
+    if (event.target.method !== "get") return;
+    for (const [key, value] of [...event.formData]) if (value === "") event.formData.delete(key);
+  });
 })();
