@@ -155,6 +155,10 @@ async def _sessions(
     after = _after(request)
     subject = f"user:{here.visitor.name}"
     rows = await own_account.logins_of(resources, subject, after, _ROWS + 1)
+    current = _session(here)
+    living = [row for row in rows[:_ROWS] if not row.expired]
+    # This one first, then those that were used last.
+    living.sort(key=lambda row: (row.id != current, -(row.last_used_at or row.created_at)))
     return await render.page(
         *(resources, request, "account_sessions.html"),
         status=forms.status_of(problem),
@@ -162,8 +166,8 @@ async def _sessions(
         here=_SESSIONS,
         tab="sessions",
         problem=problem,
-        current=_session(here),
-        rows=[(row, in_words(row.label)) for row in rows[:_ROWS] if not row.expired],
+        current=current,
+        rows=[(row, in_words(row.label)) for row in living],
         following=f"?after={rows[_ROWS - 1].id}" if len(rows) > _ROWS else "",
         first="?" if after else "",
     )
