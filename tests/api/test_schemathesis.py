@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -48,9 +49,12 @@ KNOWN = {
     "rule": "pods",
     "name": "team/app",
     "reference": "1.0",
+    "digest": f"sha256:{'0' * 64}",
     "tag": "1.0",
 }
 OPEN = frozenset({Action.BROWSE, Action.PULL})
+SCRATCH = {"name": "scratch/app", "digest": f"sha256:{'0' * 64}"}
+SHORT = 40
 TOO_LARGE = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_URI_TOO_LONG}
 CHECKS = [
     not_a_server_error,
@@ -142,19 +146,41 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
             )
             assert made.status_code == 201, made.text
         registry.push("team/app", "1.0")
+        registry.push("scratch/app", "1.0")
         yield registry
 
 
-def operations() -> list[Any]:
+def brief(value: Any, mode: GenerationMode) -> Any:
+    """The document with short texts: to make and to judge long ones takes most of the time.
+
+    What is right stays so; what is wrong is so for other reasons than its length.
+    """
+    if isinstance(value, list):
+        return [brief(one, mode) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: brief(one, mode) for key, one in value.items()}
+    if isinstance(found.get("maxLength"), int) and found["maxLength"] > SHORT:
+        del found["maxLength"]
+        if mode is GenerationMode.POSITIVE:
+            found["maxLength"] = SHORT
+    return found
+
+
+def operations(mode: GenerationMode) -> list[Any]:
     """Those of the document."""
-    schema = schemathesis.openapi.from_dict(document(OPERATIONS))
+    schema = schemathesis.openapi.from_dict(brief(document(OPERATIONS), mode))
     return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
 
 
 def parts_of(operation: Any) -> dict[str, str]:
-    """Known things, for what only looks."""
-    parts = operation.path.replace("{", " ").replace("}", " ").split()
-    return {part: KNOWN[part] for part in parts if part in KNOWN and operation.method == "get"}
+    """Known things for what only looks; for what changes something another repository.
+
+    Names of these are slow to make by their pattern, and would never be those of anything.
+    """
+    parts = set(re.findall(r"{(\w+)}", operation.path))
+    known = KNOWN if operation.method == "get" else SCRATCH
+    return {part: text for part, text in known.items() if part in parts}
 
 
 def send_everything(
@@ -167,7 +193,7 @@ def send_everything(
     """Send data of the mode to all operations that ask for these actions."""
     session = requests.Session()
     checks = [*CHECKS, rejected] if mode is GenerationMode.NEGATIVE else CHECKS
-    for operation in operations():
+    for operation in operations(mode):
         if operation.definition.raw["x-kho-action"] not in only:
             continue
         known = parts_of(operation) if mode is GenerationMode.POSITIVE else {}
@@ -191,7 +217,7 @@ def send_everything(
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_an_administrator_sends_anything(registry: Registry, mode: GenerationMode) -> None:
-    send_everything(registry, mode, registry.admin, 3)
+    send_everything(registry, mode, registry.admin, 2)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
