@@ -6,7 +6,7 @@ Pushes go on meanwhile: what has come since is found by the next step, and a lin
 there is a manifest that could need it.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -42,7 +42,7 @@ _of = bindparam("of", type_=BigInteger())
 _limit = literal_column(str(STEP), Integer())
 
 
-def _some(table: Table, *columns: str) -> Delete[Any]:
+def _some(table: Table, *columns: str) -> Delete:
     """Delete some rows of the repository, by these columns of its key."""
     picked = table.alias("picked")
     key = [table.c[column] for column in columns]
