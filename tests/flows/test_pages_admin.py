@@ -29,6 +29,13 @@ async def root(registry: Registry) -> Admin:
     return found
 
 
+def test_every_page_below_asks_for_the_right() -> None:
+    for below, action in ((ADMIN, Action.ADMIN), ("/-/account", Action.ACCOUNT)):
+        rows = [route for route in PAGES if route.template.startswith(below)]
+        assert len(rows) > 5
+        assert {route.action for route in rows} == {action}
+
+
 async def test_only_administrators_get_there(root: Admin) -> None:
     bob = await root.house.person("bob")
     await root.house.grant("user:bob", "maintainer", "**")
