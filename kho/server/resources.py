@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from kho.server.config import Config
 from kho.server.database.engine import Database
@@ -12,6 +12,14 @@ from kho.server.storage.interface import BlobStorage
 from kho.server.storage.open import open_storage
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class Closed(Protocol):
+    """What must be closed at the end."""
+
+    def close(self) -> None:
+        """End its threads."""
 
 
 class Memory:
@@ -43,6 +51,12 @@ class Memory:
         """Empty the drawers."""
         self._drawers.clear()
 
+    def close(self) -> None:
+        """Close what is kept and has threads."""
+        for kept in self._kept.values():
+            if isinstance(kept, Closed):
+                kept.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -61,7 +75,11 @@ async def open_resources(config: Config) -> AsyncIterator[Resources]:
     try:
         storage = open_storage(config.storage_url)
         try:
-            yield Resources(config, database, storage)
+            resources = Resources(config, database, storage)
+            try:
+                yield resources
+            finally:
+                resources.memory.close()
         finally:
             await storage.close()
     finally:

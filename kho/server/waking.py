@@ -4,7 +4,7 @@ A request that waits for a wake-up that was lost waits for ever. So where there 
 one it is tried again, and when there is none for long, or it was lost in the loop itself, the
 process ends: its parent starts another, clients try again, nothing acknowledged is lost.
 
-    storage's threads, database's writer ─► wake ─┐
+    threads.Threads, database's writer ───► wake ─┐
     Granian ─► supervisor/wakeful_loop.py ────────┴─► patiently: call_soon_threadsafe
 """
 

@@ -55,3 +55,26 @@ def test_the_server_does_not_need_the_client_nor_the_client_the_server() -> None
     for folder, other in (("kho/server", "kho.cli"), ("kho/cli", "kho.server")):
         for path in python_files(folder):
             assert other not in ast.unparse(tree(path)), path
+
+
+# Without memory the standard library's pool stops the loop: kho/server/threads.py is for requests.
+POOLS = {"to_thread", "run_in_executor", "ThreadPoolExecutor"}
+NO_REQUEST = {
+    "kho/server/database/group_commit.py",  # at the end
+    "kho/server/database/open.py",  # at the start
+    "kho/server/database/postgres_schema.py",
+    "kho/server/database/soundness.py",  # khod fsck
+}
+
+
+def test_no_request_waits_for_a_thread_to_start() -> None:
+    users = set()
+    for path in python_files("kho/server"):
+        names = {
+            node.attr if isinstance(node, ast.Attribute) else node.id
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Attribute | ast.Name)
+        }
+        if names & POOLS:
+            users.add(path)
+    assert users == NO_REQUEST

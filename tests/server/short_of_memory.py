@@ -1,4 +1,4 @@
-"""A process in which a storage thread's next allocations fail, more of them each time."""
+"""A process in which a thread's next allocations fail, more of them each time."""
 
 import _testcapi  # type: ignore[import-not-found]
 import asyncio
@@ -6,7 +6,7 @@ import faulthandler
 import sys
 import time
 
-from kho.server.storage.threads import Threads
+from kho.server.threads import Threads
 
 MOST = 30
 
@@ -19,7 +19,7 @@ def starve(count: int) -> None:
 
 async def main() -> None:
     """Ask again and again."""
-    threads = Threads()
+    threads = Threads("starving", 2)
     for count in range(1, MOST, 2):
         await asyncio.sleep(0.005)  # the thread of the last time waits for work again
         await threads.run(starve, count)

@@ -62,10 +62,11 @@ def run_short(work: Callable[[ShortLoop], Awaitable[None]]) -> None:
 def test_a_storage_thread_wakes_its_caller_when_there_is_memory_again() -> None:
     async def work(loop: ShortLoop) -> None:
         threads = Threads()
-        for _ in range(COUNT * 2):
-            loop.lost = 3
-            assert await threads.run(int, "7") == 7
-            assert loop.lost == 0
+        for ask in (threads.run, threads.submit):
+            for _ in range(COUNT * 2):
+                loop.lost = 3
+                assert await ask(int, "7") == 7
+                assert loop.lost == 0
         threads.close()
 
     run_short(work)
@@ -86,7 +87,7 @@ def test_the_database_writer_wakes_its_callers_when_there_is_memory_again(tmp_pa
     run_short(work)
 
 
-def test_a_storage_thread_outlives_any_allocation_that_fails() -> None:
+def test_a_thread_outlives_any_allocation_that_fails() -> None:
     pytest.importorskip("_testcapi")
     done = subprocess.run(
         [sys.executable, "-m", "tests.server.short_of_memory"],

@@ -30,6 +30,7 @@ from kho.server.policy.identity import Identity
 from kho.server.policy.names import RESERVED, is_name
 from kho.server.policy.throttle import place_of
 from kho.server.resources import Resources
+from kho.server.threads import FileThreads
 
 WRONG: Final = "authentication required: wrong user name or password"
 GONE: Final = "authentication required: the account of this token is gone"
@@ -85,6 +86,16 @@ class _Attempt(NamedTuple):
     given: bytes
     address: str
     place: str
+
+
+def begin(resources: Resources) -> None:
+    """Start the threads that the configuration needs, before there is a request."""
+    keep, config = resources.memory.keep, resources.config
+    keep(passwords.Line)
+    if config.auth.htpasswd or config.tls.acme_folder:
+        keep(FileThreads)
+    if config.ldap.url:
+        keep(ldap.Directory)
 
 
 async def authenticate(

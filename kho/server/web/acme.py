@@ -3,7 +3,6 @@
 certbot, lego and others write the files; khod only shows them.
 """
 
-import asyncio
 import os
 import re
 import stat
@@ -14,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from kho.oci.errors import RouteUnknown
 from kho.server.config import Config
 from kho.server.resources import Resources
+from kho.server.threads import FileThreads
 from kho.server.web.address import base_url
 from kho.server.web.request import Receive, Request, Response, Scope, Send
 
@@ -26,18 +26,18 @@ _PORT: Final = re.compile(r":[0-9]*$")
 
 async def get(resources: Resources, request: Request) -> Response:
     """One challenge."""
-    found = await challenge(resources.config, request.path)
+    found = await challenge(resources.config, resources.memory.keep(FileThreads), request.path)
     if found is None:
         raise RouteUnknown("no such challenge")
     return found
 
 
-async def challenge(config: Config, path: str) -> Response | None:
+async def challenge(config: Config, threads: FileThreads, path: str) -> Response | None:
     """The file that a path names, or nothing."""
     token = path.removeprefix(PREFIX)
     if not config.tls.acme_folder or not _TOKEN.fullmatch(token):
         return None
-    body = await asyncio.to_thread(_read, Path(config.tls.acme_folder), token)
+    body = await threads.run(_read, Path(config.tls.acme_folder), token)
     return None if body is None else _text(200, body)
 
 
@@ -68,6 +68,7 @@ class Redirector:
         """`port` is where HTTPS is served."""
         self.config = config
         self.port = port
+        self.threads = FileThreads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -75,6 +76,7 @@ class Redirector:
             for step in ("startup", "shutdown"):
                 await receive()
                 await send({"type": f"lifespan.{step}.complete"})
+            self.threads.close()
             return
         answer = await self._answer(scope)
         head = scope["method"] == "HEAD"
@@ -88,7 +90,9 @@ class Redirector:
             text = b"this address redirects to https; say it at once, to send something\n"
             return _text(403, text)
         if path.startswith(PREFIX):
-            return await challenge(self.config, path) or _text(404, b"no such challenge\n")
+            return await challenge(self.config, self.threads, path) or _text(
+                404, b"no such challenge\n"
+            )
         answer = _text(307, b"")
         answer.headers.append((b"location", self._https(scope).encode("ascii")))
         return answer

@@ -20,7 +20,7 @@ from kho.oci.errors import (
 )
 from kho.server import telemetry
 from kho.server.config import Config
-from kho.server.index import audit, traffic
+from kho.server.index import audit, logins, traffic
 from kho.server.index.errors import Refused
 from kho.server.jobs import runner
 from kho.server.registry.uploads import BodyCut
@@ -130,6 +130,7 @@ class App:
                         self.resources = await stack.enter_async_context(
                             open_resources(self.config)
                         )
+                        logins.begin(self.resources)
                         await stack.enter_async_context(audit.noting(self.resources))
                         await stack.enter_async_context(traffic.counting(self.resources))
                         await stack.enter_async_context(runner.run_jobs(self.resources))

@@ -30,6 +30,7 @@ with warnings.catch_warnings():
 ALICE = f"uid=alice,{PEOPLE}"
 ODD = f"cn=Dora \\, the (first) \\+ ü*,{PEOPLE}"
 HERE = "192.0.2.1"
+OTHERS: list[Memory] = []  # of workers with other settings
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +76,20 @@ def settings(slapd: Slapd, request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def resources(registry: Registry) -> Resources:
+def resources(registry: Registry) -> Iterator[Resources]:
     """What one worker stands on."""
     found = registry.workers[-1].app.resources
     assert found is not None
-    return found
+    yield found
+    while OTHERS:
+        OTHERS.pop().close()
 
 
 def with_ldap(resources: Resources, **changed: Any) -> Resources:
     """The same, with other settings of the directory."""
     config = replace(resources.config, ldap=replace(resources.config.ldap, **changed))
-    return replace(resources, config=config, memory=Memory())
+    OTHERS.append(Memory())
+    return replace(resources, config=config, memory=OTHERS[-1])
 
 
 async def test_a_password_is_right_or_wrong(resources: Resources) -> None:

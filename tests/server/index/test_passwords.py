@@ -53,10 +53,12 @@ async def test_the_password_is_right(resources: Resources, password: str) -> Non
 
 
 async def test_the_default_is_worth_its_name(resources: Resources) -> None:
-    resources = replace(resources, memory=Memory())
+    memory = Memory()
+    resources = replace(resources, memory=memory)
     hashed = await passwords.hash_password(resources, "secret")
     assert hashed.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
     assert await passwords.hash_password(resources, "secret") != hashed
+    memory.close()
 
 
 @pytest.mark.parametrize("password", ["", "a" * 1025, "ü" * 513, "\ud800"])

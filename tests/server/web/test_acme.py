@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from kho.server.config import Config, load
+from kho.server.threads import FileThreads
 from kho.server.web.acme import LARGEST, PREFIX, Redirector, challenge
-from kho.server.web.request import Message
+from kho.server.web.request import Message, Response
 
 TOKEN = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"
 
@@ -26,13 +27,20 @@ def config(folder: Path | str, **more: object) -> Config:
     return load({"tls.acme_folder": str(folder), **more}, {})
 
 
+async def shown(config: Config, path: str) -> Response | None:
+    threads = FileThreads()
+    found = await challenge(config, threads, path)
+    threads.close()
+    return found
+
+
 async def body(folder: Path, token: str) -> bytes | None:
-    answer = await challenge(config(folder), PREFIX + token)
+    answer = await shown(config(folder), PREFIX + token)
     return None if answer is None else answer.body
 
 
 async def test_a_challenge_in_either_place(folder: Path) -> None:
-    answer = await challenge(config(folder), PREFIX + TOKEN)
+    answer = await shown(config(folder), PREFIX + TOKEN)
     assert answer is not None
     assert (answer.status, answer.body) == (200, f"{TOKEN}.thumb".encode())
     assert (b"content-type", b"text/plain; charset=utf-8") in answer.headers
@@ -68,7 +76,7 @@ async def test_the_folder_cannot_be_left_by_a_link_above(tmp_path: Path) -> None
 
 
 async def test_without_a_folder_there_is_none(folder: Path) -> None:
-    assert await challenge(load({}, {}), PREFIX + TOKEN) is None
+    assert await shown(load({}, {}), PREFIX + TOKEN) is None
     assert await body(folder / "absent", TOKEN) is None
 
 
@@ -88,6 +96,7 @@ async def asked(
     headers = [(b"host", host.encode())]
     app = Redirector(config, 5001)
     await app({**scope, "headers": headers, "client": ("192.0.2.1", 1)}, receive, send)
+    app.threads.close()
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from kho.server import telemetry
 from kho.server.index.sources.passwords import bcrypt_cost
 from kho.server.resources import Resources
+from kho.server.threads import FileThreads
 
 LOOK_SECONDS: Final = 1.0
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -56,12 +57,12 @@ class _File:
         self.looked = -LOOK_SECONDS
         self.reading = asyncio.Lock()
 
-    async def look(self, path: str) -> Users:
+    async def look(self, path: str, threads: FileThreads) -> Users:
         """The users now, or a second ago."""
         if path != self.path or time.monotonic() - self.looked >= LOOK_SECONDS:
             async with self.reading:
                 if path != self.path or time.monotonic() - self.looked >= LOOK_SECONDS:
-                    await asyncio.to_thread(self._read, path)
+                    await threads.run(self._read, path)
         return self.users
 
     def _read(self, path: str) -> None:
@@ -90,7 +91,10 @@ class _File:
 async def users(resources: Resources) -> Users | None:
     """Who is in the file; None when none is configured. A file that cannot be read has nobody."""
     path = resources.config.auth.htpasswd
-    return await resources.memory.keep(_File).look(path) if path else None
+    if not path:
+        return None
+    memory = resources.memory
+    return await memory.keep(_File).look(path, memory.keep(FileThreads))
 
 
 def parse(content: bytes, path: str) -> Users:

@@ -13,7 +13,6 @@ import importlib.util
 import secrets
 import ssl
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from kho.server.index.sources.directory import (
     filled,
 )
 from kho.server.resources import Resources
+from kho.server.threads import Threads
 
 WHOLE_SECONDS: Final = 10.0
 THREADS: Final = 4
@@ -38,13 +38,17 @@ PLACES: Final = 32
 T = TypeVar("T")
 
 
-class _Directory:
+class Directory:
     """The threads of this worker that speak to the directory."""
 
     def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(THREADS, "ldap")
+        self.threads = Threads("ldap", THREADS)
         self.inside = 0
         self.troubled = False
+
+    def close(self) -> None:
+        """Wait for who is asking."""
+        self.threads.close()
 
 
 def check(config: Config) -> None:
@@ -112,17 +116,14 @@ async def ask_for_nobody(resources: Resources) -> None:
 
 
 async def _ask(resources: Resources, work: Callable[[Session], T]) -> T:
-    directory = resources.memory.keep(_Directory)
+    directory = resources.memory.keep(Directory)
     if directory.inside >= PLACES:
         raise TooManyRequests("too many logins at once; try again shortly", retry_after=3)
     directory.inside += 1
     line = Line()
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(WHOLE_SECONDS):
-            found = await loop.run_in_executor(
-                directory.threads, _work, resources.config.ldap, line, work
-            )
+            found = await directory.threads.submit(_work, resources.config.ldap, line, work)
     except (Trouble, OSError, TimeoutError) as error:
         line.cut()
         if not directory.troubled:

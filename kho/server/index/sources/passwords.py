@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
@@ -24,6 +23,7 @@ from kho.oci.errors import TooManyRequests
 from kho.server import telemetry
 from kho.server.index.errors import Invalid
 from kho.server.resources import Resources
+from kho.server.threads import Threads
 
 MAX_BYTES: Final = 1024
 BCRYPT_BYTES: Final = 72  # bcrypt reads no more
@@ -59,7 +59,7 @@ class Line:
     def __init__(self) -> None:
         self.cost = Cost()
         self.rest_factor = REST
-        self._threads = ThreadPoolExecutor(1, "hashing", _step_back)
+        self._threads = Threads("hashing", 1, _step_back)
         self._busy = False
         self._familiar: deque[asyncio.Future[None]] = deque()
         self._strangers: deque[asyncio.Future[None]] = deque()
@@ -83,12 +83,16 @@ class Line:
             await self._turn(familiar=familiar)
         self._busy = True
         try:
-            done, took = await loop.run_in_executor(self._threads, _alone, lock, work)
+            done, took = await self._threads.submit(_alone, lock, work)
             if not familiar and wrong(done):
                 self._rested_at = loop.time() + self.rest_factor * took
         finally:
             self._next()
         return done
+
+    def close(self) -> None:
+        """Wait for the hash that is being made."""
+        self._threads.close()
 
     def forgive(self) -> None:
         """The last password was right after all, as somebody else knows."""
