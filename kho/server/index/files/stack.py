@@ -24,6 +24,7 @@ class State(Enum):
     RUNNING = "running"
     DONE = "done"
     REFUSED = "refused"
+    ABSENT = "absent"  # the repository does not have it: layers that are pulled from elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Layer:
     """One layer. `files` counts names, `total_size` bytes of files; both 0 until it is listed.
 
     `reason` says why it was refused. `id` is that of its rows, None when there are none to read.
+    `failed`: it was refused after so many attempts that circumstances may be to blame.
     """
 
     digest: Digest
@@ -40,6 +42,12 @@ class Layer:
     total_size: int
     stored_size: int
     id: int | None
+    failed: bool = False
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether its files may be known later."""
+        return self.state in {State.UNASKED, State.WAITING, State.RUNNING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +71,19 @@ class Stack:
         return Stack(self.layers[:count])
 
 
-async def stack_of(resources: Resources, repository: str, digests: Sequence[Digest]) -> Stack:
+async def stack_of(
+    resources: Resources, repository: str, digests: Sequence[Digest], *, sparse: bool = False
+) -> Stack:
     """What is known of the layers. Raises BlobUnknown for one that the repository does not have.
 
+    A `sparse` one may lack some, as images with layers of Windows do: they are ABSENT.
     Whether the caller may read the repository is the door's question.
     """
     known = await resources.database.read(rows.states, repository, digests)
     for digest in digests:
-        if str(digest) not in known:
+        if str(digest) not in known and not sparse:
             raise BlobUnknown("blob unknown to this repository", detail={"digest": str(digest)})
-    return Stack(tuple(_layer(digest, known[str(digest)]) for digest in digests))
+    return Stack(tuple(_layer(digest, known.get(str(digest))) for digest in digests))
 
 
 async def ensure(resources: Resources, stack: Stack) -> bool:
@@ -84,14 +95,16 @@ async def ensure(resources: Resources, stack: Stack) -> bool:
         await resources.database.write(rows.request, missing)
     again = False
     for one in stack.layers:
-        if one.state is State.REFUSED:
+        if one.failed:
             again |= await resources.database.write(
                 rows.request_again, one.digest, ATTEMPTS, _DAY_MS
             )
     return again or bool(missing)
 
 
-def _layer(digest: Digest, row: Listed) -> Layer:
+def _layer(digest: Digest, row: Listed | None) -> Layer:
+    if row is None:
+        return Layer(digest, State.ABSENT, "", 0, 0, 0, None)
     state = State.UNASKED if row.state is None else State(row.state)
     return Layer(
         digest,
@@ -101,4 +114,5 @@ def _layer(digest: Digest, row: Listed) -> Layer:
         row.total_size or 0,
         row.stored_size,
         row.id if state is State.DONE else None,
+        state is State.REFUSED and (row.attempts or 0) >= ATTEMPTS,
     )

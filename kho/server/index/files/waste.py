@@ -56,6 +56,11 @@ class _Kept:
         self.known: dict[Hashable, Efficiency] = {}
 
 
+def known(resources: Resources, stack: Stack) -> Efficiency | None:
+    """What was found lately, if somebody has asked."""
+    return resources.memory.keep(_Kept).known.get(stack.ids)
+
+
 async def efficiency(resources: Resources, stack: Stack) -> Efficiency:
     """How much of the layers is seen; what is not listed counts as nothing."""
     kept = resources.memory.keep(_Kept).known

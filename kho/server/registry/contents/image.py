@@ -139,8 +139,11 @@ async def find(
     *,
     platform: str | None = None,
     reveal: bool = False,
+    sharing: bool = True,
 ) -> Image:
     """Everything about one image; `reveal` shows what looks secret.
+
+    Without `sharing` nobody looks who else has the layers.
 
     Raises ManifestUnknown, also for a platform that the index does not list, and InvalidRequest
     for what is no platform.
@@ -150,7 +153,9 @@ async def find(
     chosen, said = await choose(resources, repository, top, platform)
     detail = None
     if chosen is not None:
-        detail = await _detail(resources, principal, repository, chosen, reveal=reveal)
+        detail = await _detail(
+            resources, principal, repository, chosen, reveal=reveal, sharing=sharing
+        )
     index = top.manifest.is_index
     version = around.version
     return Image(
@@ -173,6 +178,21 @@ async def find(
         detail=detail,
         referrers=around.referrers,
     )
+
+
+async def layers_of(
+    resources: Resources, repository: str, reference: Digest | str, platform: str | None
+) -> list[Digest]:
+    """The layers of an image, the lowest first, and nothing else of it.
+
+    Raises ManifestUnknown, also where no image of this platform is here, and InvalidRequest.
+    """
+    top = await opened(resources, repository, reference)
+    chosen, _ = await choose(resources, repository, top, platform)
+    if chosen is None or nature_of(chosen.manifest) != "image":
+        raise ManifestUnknown("no image of this platform is here, so it has no files to show")
+    found = [one.digest for one in chosen.manifest.references if one.kind == "layer"]
+    return found[:LAYERS]
 
 
 async def opened(resources: Resources, repository: str, reference: Digest | str) -> Opened:
@@ -272,7 +292,13 @@ async def repository_number(tx: Transaction, repository: str) -> int:
 
 
 async def _detail(
-    resources: Resources, principal: Principal, repository: str, one: Opened, *, reveal: bool
+    resources: Resources,
+    principal: Principal,
+    repository: str,
+    one: Opened,
+    *,
+    reveal: bool,
+    sharing: bool,
 ) -> Detail:
     first, *layers = one.manifest.references
     nature = nature_of(one.manifest)
@@ -280,7 +306,8 @@ async def _detail(
     if has_config(first.media_type):
         read = await config.read(resources, repository, first.digest)
     is_image = nature == "image"
-    digests = list(dict.fromkeys(str(layer.digest) for layer in layers[:COUNTED]))
+    counted = layers[:COUNTED] if sharing else ()
+    digests = list(dict.fromkeys(str(layer.digest) for layer in counted))
     sharings, referrers = await resources.database.read(
         _below, sight_of(principal), repository, str(one.digest), digests
     )

@@ -234,7 +234,7 @@ async def _stack_of(
     if found.detail is None or found.detail.nature != "image":
         raise ManifestUnknown("no image of this platform is here, so it has no files")
     digests = [Digest.parse(step.layer.digest) for step in found.detail.steps if step.layer]
-    layers = await stack.stack_of(resources, request.values.name, digests)
+    layers = await stack.stack_of(resources, request.values.name, digests, sparse=True)
     await stack.ensure(resources, layers)
     return layers
 

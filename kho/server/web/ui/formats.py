@@ -13,6 +13,7 @@ from babel.dates import format_datetime
 from markupsafe import Markup
 
 from kho.server.inspection.packed import Entry
+from kho.server.registry.contents.secrecy import MASK, masked, why
 from kho.server.web.ui.icons import shapes
 from kho.server.web.ui.numbers import Numbers
 
@@ -53,6 +54,7 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         "bytes_url": quote_from_bytes,
         "bytes_join": lambda folder, name: folder + b"/" + name if folder else name,
         "mode": mode,
+        "masked": hidden,
         "pretty": pretty,
         "tojson_text": words,
     }
@@ -157,6 +159,11 @@ def pretty(text: str) -> str:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except ValueError:
         return text
+
+
+def hidden(value: str, name: str = "") -> str:
+    """A text, or what stands under a name, without what looks secret."""
+    return MASK if name and why(name, value) else masked(value)
 
 
 def words(value: object) -> str:

@@ -1,7 +1,11 @@
-"""The page of an image: layers, files, config, manifest, what is attached."""
+"""The page of an image: layers, files, config, manifest, what is attached.
+
+?view=layers&step=7     with the whole command of step 7, where it is long
+?view=waste             layers, and what of them no container sees
+"""
 
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from kho.oci.digest import Digest
 from kho.oci.reference import parse_tag
@@ -12,7 +16,7 @@ from kho.server.registry.contents.image import Image
 from kho.server.resources import Resources
 from kho.server.web.paths import page_of
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import render, repository
+from kho.server.web.ui import layers, render, repository
 from kho.server.web.visits import visit
 
 VIEWS: Final = ("layers", "files", "config", "manifest", "attachments")
@@ -23,27 +27,40 @@ def reference_of(request: Request) -> Digest | str:
     return request.values.digest or parse_tag(request.values.parts["tag"])
 
 
+def itself(request: Request) -> str:
+    """The address of the page, as the tag or digest that was asked for."""
+    reference = reference_of(request)
+    mark = "@" if isinstance(reference, Digest) else ":"
+    return f"{page_of(request.values.name)}{mark}{reference}"
+
+
 async def page(resources: Resources, request: Request) -> Response:
     """One view of the image; `platform` chooses one of an index."""
     name, reference = request.values.name, reference_of(request)
-    view = next((one for one in VIEWS if one == request.query("view")), "layers")
+    asked = request.query("view") or ""
+    view = asked if asked in VIEWS else "layers"
+    reveal = view == "config" and request.query("reveal") == "1"
     found = await images.find(
         resources,
         request.caller.principal,
         name,
         reference,
         platform=request.query("platform") or None,
-        reveal=view == "config" and request.query("reveal") == "1",
+        reveal=reveal,
+        sharing=view == "layers",
     )
     here = await visit(resources, request)
     address = Address(here.host, here.secure)
     tag = None if isinstance(reference, Digest) else reference
+    shared = frame(request, found, view)
+    if view == "layers":
+        shared |= await layers.values(resources, request, found)
     return await render.page(
         resources,
         request,
         f"image_{view}.html",
         known=here,
-        shared=frame(request, found, view),
+        shared=shared,
         commands=commands(
             address,
             name,
@@ -52,7 +69,7 @@ async def page(resources: Resources, request: Request) -> Response:
             kind=found.nature if found.nature in ("image", "index") else "artifact",
             artifact_type=found.artifact_type,
         ),
-        revealed=request.query("reveal") == "1",
+        revealed=reveal,
     )
 
 
@@ -61,8 +78,7 @@ def frame(request: Request, found: Image, view: str) -> dict[str, object]:
     name, reference = request.values.name, reference_of(request)
     tag = None if isinstance(reference, Digest) else reference
     shared = repository.frame(request, "tags" if tag else "versions")
-    address = page_of(name)
-    itself = f"{address}:{tag}" if tag else f"{address}@{reference}"
+    place = itself(request)
     chosen = found.platform if found.offers else ""
     views = [one for one in VIEWS if _has(found, one)]
     principal = request.caller.principal
@@ -72,15 +88,15 @@ def frame(request: Request, found: Image, view: str) -> dict[str, object]:
         "image": found,
         "detail": found.detail,
         "tag": tag,
-        "itself": itself,
+        "itself": place,
         "view": view,
-        "views": [(one, itself + _query(one, chosen), one == view) for one in views],
+        "views": [(one, place + _query(one, chosen), one == view) for one in views],
         "platforms": [
-            (offer.platform, itself + _query(view, offer.platform), offer.platform == chosen, offer)
+            (offer.platform, place + _query(view, offer.platform), offer.platform == chosen, offer)
             for offer in found.offers
             if offer.platform
         ],
-        "platform_query": _query("files", chosen),
+        "platform_query": f"&platform={quote(chosen, safe='/')}" if chosen else "",
         "may_push": allowed(principal, Action.PUSH, name),
     }
 

@@ -6,7 +6,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.request import Answer, Audience, Request
 from kho.server.web.route import Handler, Route
-from kho.server.web.ui import diff, files, image
+from kho.server.web.ui import diff, file, file_diff, files, image
 
 
 def _page(template: str, handler: Handler) -> Route:
@@ -22,10 +22,11 @@ async def _image(resources: Resources, request: Request) -> Answer:
 
 IMAGE_PAGES: Final = (
     _page("/{name}/-/diff", diff.page),
+    _page("/{name}/-/diff/file", file_diff.page),
     _page("/{name}:{tag}", _image),
     _page("/{name}@{digest}", _image),
-    _page("/{name}:{tag}/-/file", files.view),
-    _page("/{name}@{digest}/-/file", files.view),
-    _page("/{name}:{tag}/-/raw", files.download),
-    _page("/{name}@{digest}/-/raw", files.download),
+    _page("/{name}:{tag}/-/file", file.view),
+    _page("/{name}@{digest}/-/file", file.view),
+    _page("/{name}:{tag}/-/raw", file.download),
+    _page("/{name}@{digest}/-/raw", file.download),
 )
