@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Integer, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Integer, bindparam, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from kho.server.database.constructs import OneOf, entries, listed
@@ -56,12 +56,13 @@ _newest = (
     .where(tags.c.repository_id == _repository)
     .order_by(tags.c.updated_at.desc(), tags.c.name.desc())
 )
-_TAGS: Final = Statement(_newest.limit(bindparam("limit", type_=Integer())))
+# Written out: SQLite prepares a statement anew for each number that is bound to a LIMIT.
+_TAGS: Final = Statement(_newest.limit(literal_column(str(TAGS))))
 _pointed = (
     select(tags.c.digest)
     .where(tags.c.repository_id == _repository)
     .order_by(tags.c.updated_at.desc(), tags.c.name.desc())
-    .limit(bindparam("limit", type_=Integer()))
+    .limit(literal_column(str(IMAGES)))
     .subquery()
 )
 _IMAGES: Final = Statement(
@@ -123,8 +124,8 @@ async def refresh(tx: Transaction, repository_id: int) -> None:
         if before is not None:
             await remove(tx, repository_id)
         return
-    newest = await tx.all(_TAGS, repository_id=repository_id, limit=TAGS)
-    pointed = await tx.all(_IMAGES, repository_id=repository_id, limit=IMAGES)
+    newest = await tx.all(_TAGS, repository_id=repository_id)
+    pointed = await tx.all(_IMAGES, repository_id=repository_id)
     found = [Image(*one) for one in dict.fromkeys(pointed)]
     source = source_of(description, readme, (tag for (tag,) in newest), found)
     text = packed(source)
