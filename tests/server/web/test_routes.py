@@ -58,7 +58,7 @@ def test_the_root_with_and_without_slash(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/", "v2/", "/v2/a", "/v3/a/tags/list", "/v2/manifests/a", "/v2/a/tags/LIST"]
+    "path", ["", "//", "v2/", "/v2/a", "/V3/a/tags/list", "/v2/manifests/a", "/v2/a/tags/LIST"]
 )
 def test_paths_that_are_none(path: str) -> None:
     assert match(path) is None
