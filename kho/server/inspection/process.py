@@ -38,6 +38,8 @@ _VARIABLES: Final = (
 )
 _ENDED: Final = frozenset({Say.DONE, Say.REFUSED, Say.ABSENT})
 
+_cleaning: Final[set["asyncio.Task[None]"]] = set()
+
 
 class Refused(Exception):
     """The layer breaks its format or a limit; one line, for people."""
@@ -150,11 +152,23 @@ async def _process(order: Order, blob: AsyncIterator[bytes]) -> AsyncIterator[As
     try:
         yield _frames(ours, process, feeding, order.bounds)
     finally:
-        feeding.cancel()
-        process.kill()
+        # A task of its own: who is cancelled twice while he cleans up would leave half of it.
+        cleaning = asyncio.create_task(_clean(ours, process, feeding))
+        _cleaning.add(cleaning)
+        cleaning.add_done_callback(_cleaning.discard)
+        await asyncio.shield(cleaning)
+
+
+async def _clean(
+    ours: socket.socket, process: subprocess.Popen[bytes], feeding: "asyncio.Task[None]"
+) -> None:
+    feeding.cancel()
+    process.kill()
+    try:
         await asyncio.gather(feeding, return_exceptions=True)
+    finally:
         ours.close()
-        await _exited(process)
+    await _exited(process)
 
 
 def _started(order: Order) -> tuple[socket.socket, subprocess.Popen[bytes]]:
