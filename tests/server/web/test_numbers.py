@@ -30,3 +30,9 @@ def test_numbers() -> None:
     assert Numbers("vi").number(1_234_567) == "1.234.567"
     assert Numbers("vi").number(2.5) == "2,5"
     assert Numbers("en").number(-12) == "-12"
+
+
+def test_parts() -> None:
+    assert Numbers("en").percent(1, 3) == "33.3 %"
+    assert Numbers("vi").percent(3, 3) == "100,0 %"
+    assert Numbers("en").percent(0, 0) == "0.0 %"

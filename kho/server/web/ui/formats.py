@@ -49,6 +49,7 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         **_times(language, gettext, ngettext),
         "number": numbers.number,
         "size": numbers.size,
+        "percent": numbers.percent,
         "short": short,
         "bytes_text": bytes_text,
         "bytes_url": quote_from_bytes,

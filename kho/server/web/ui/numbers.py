@@ -34,3 +34,7 @@ class Numbers:
         digits = 0 if unit == 0 or shown >= _WHOLE else 1
         text = f"{shown:.{digits}f}".removesuffix(".0").replace(".", self._decimal)
         return f"{text} {_UNITS[unit]}"
+
+    def percent(self, part: float, whole: float) -> str:
+        """A part of a whole, with one decimal, so that a column of them stands in line."""
+        return f"{100 * part / (whole or 1):.1f}".replace(".", self._decimal) + " %"

@@ -30,7 +30,6 @@ async def page(resources: Resources, request: Request) -> Response:
         rest=found.size - sum(size for _, size, _ in areas),
         spaces=[] if namespace else found.namespaces[:LISTED],
         largest=found.largest[: LISTED if namespace or _one(found) else LARGEST],
-        crumbs=[("storage", "/-/storage"), (namespace, "")] if namespace else [],
     )
 
 
