@@ -9,6 +9,7 @@ from kho import __version__
 from kho.oci.errors import RegistryError
 from kho.server.config import describe
 from kho.server.index import counts
+from kho.server.index.catalogue import storage
 from kho.server.index.tokens import keys as signing
 from kho.server.jobs.schedule import JOBS
 from kho.server.resources import Resources
@@ -30,6 +31,7 @@ async def dashboard(resources: Resources, request: Request) -> Response:
     return await admin_frame.page(
         *(resources, request, ""),
         counts=await counts.every(resources),
+        storage=await storage.storage(resources, request.caller.principal),
         version=__version__,
     )
 
