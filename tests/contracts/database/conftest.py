@@ -1,5 +1,6 @@
 """Who takes part: a database enrols with a few lines that make an empty one and return its URL."""
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kho.server.database.engine import Database
-from kho.server.database.open import migrate, open_database
+from kho.server.database.open import open_database
 from kho.server.database.schema import metadata
 from kho.server.database.sqlite_connection import create_file, open_file
 from tests.postgres import PostgresServer
@@ -41,7 +42,7 @@ def empty_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database with the newest schema and no rows."""
     if dialect == "sqlite":
-        migrate(f"sqlite:///{tmp_path}/kho.db")
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "kho.db")
         yield f"sqlite:///{tmp_path}/kho.db"
         return
     server: PostgresServer = request.getfixturevalue("postgres")

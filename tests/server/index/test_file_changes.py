@@ -8,6 +8,7 @@ from kho.server.index.files.changes import Differences, diff
 from kho.server.index.files.stack import Stack
 from kho.server.resources import Resources
 from tests.client.layers import Member, file, folder, layer, symlink
+from tests.faults.scale import rounds
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry
 from tests.server.index.layered import listed, resources_of
@@ -113,7 +114,7 @@ def some_layer(chance: random.Random, above: set[str]) -> tuple[bytes, set[str]]
     return layer(*members), files
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(rounds(short=3, long=30)))
 async def test_what_is_seen_is_what_is_there(registry: Registry, seed: int) -> None:
     """Random layers against sets of names; pages of every size say the same."""
     chance = random.Random(seed)

@@ -1,6 +1,7 @@
 """A file of a layer takes at most 100 bytes of either database."""
 
 import os
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def library() -> list[Member]:
     """The files of Python's library by name, in some hundred folders, each of its own content."""
     top = Path(os.__file__).parent
     paths = sorted(str(one.relative_to(top)) for one in top.rglob("*.py"))
-    chosen = [one for one in paths if "site-packages" not in one]
+    chosen = [
+        one for one in paths if not re.search("site-packages|/tests?/|encodings|idlelib", one)
+    ]
     return [
         file(f"usr/lib/{one}", os.urandom(8), mtime=number) for number, one in enumerate(chosen)
     ]

@@ -16,6 +16,7 @@ from kho.server.database.statement import Statement
 from kho.server.policy.access import ANYONE, Caller
 from kho.server.registry import dissolution, filling
 from kho.server.resources import Resources
+from tests.faults.scale import rounds
 from tests.flows.client import Client
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry
@@ -95,7 +96,7 @@ async def wrong(resources: Resources) -> list[object]:
 @pytest.mark.parametrize("seed", range(3))
 async def test_after_any_sequence_it_is_what_a_recount_finds(registry: Registry, seed: int) -> None:
     chosen = random.Random(seed)
-    for _ in range(8):
+    for _ in range(rounds(short=4, long=40)):
         for _ in range(20):
             await act(registry.client, chosen)
         assert await wrong(resources_of(registry)) == []
