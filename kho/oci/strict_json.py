@@ -7,7 +7,9 @@ whatever they could read differently is refused.
 
 import json
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NoReturn
 
 DEPTH: Final = 64
@@ -23,6 +25,8 @@ class JsonRefused(ValueError):
 
 
 def _check_depth(content: bytes) -> None:
+    if content.count(b"{") + content.count(b"[") <= DEPTH:
+        return  # most are so: nothing in them is nested deeper, whatever stands in strings
     depth = opened = 0
     for match in _BRACKETS.finditer(content):
         token = match.group()
@@ -39,12 +43,11 @@ def _check_depth(content: bytes) -> None:
                 raise JsonRefused("not JSON: a bracket too many")
 
 
-def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    out: dict[str, object] = {}
-    for key, value in pairs:
-        if key in out:
-            raise JsonRefused(f"the key {key[:64]!a} stands twice")
-        out[key] = value
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise JsonRefused(f"the key {twice[:64]!a} stands twice")
     return out
 
 
@@ -58,17 +61,17 @@ def _bounded_int(text: str) -> int:
     return int(text)
 
 
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_bounded_int
+)
+
+
 def parse_object(content: bytes) -> dict[str, object]:
     """Read one JSON object; raise JsonRefused for anything ambiguous or unbounded."""
     _check_depth(content)
     try:
         text = content.decode("utf-8")
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_int=_bounded_int,
-        )
+        value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise JsonRefused("not UTF-8") from error
     except RecursionError as error:
@@ -87,8 +90,13 @@ def check_key_case(value: dict[str, object], known: frozenset[str], where: str) 
 
     Go folds as Unicode does: to it U+017F is an "s" and U+212A a "k".
     """
-    folded = {key.casefold(): key for key in known}
+    folded = _folded(known)
     for key in value:
         wanted = folded.get(key.casefold())
         if wanted is not None and wanted != key:
             raise JsonRefused(f"{where}: the key {key[:64]!a} must be written {wanted!a}")
+
+
+@lru_cache(maxsize=64)
+def _folded(known: frozenset[str]) -> Mapping[str, str]:
+    return {key.casefold(): key for key in known}

@@ -21,6 +21,11 @@ T = TypeVar("T")
 class Transaction(Protocol):
     """Statements that succeed or fail together (in a read: statements in a row)."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether writes come one by one, so that nothing changes meanwhile."""
+        ...
+
     async def one(self, statement: Statement, /, **values: Value) -> Row | None:
         """The first row."""
         ...

@@ -58,6 +58,7 @@ class PostgresTransaction:
     """Statements on one connection; prepared once and then kept by asyncpg."""
 
     __slots__ = ("_connection",)
+    alone: Final = False
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

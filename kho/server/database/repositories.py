@@ -107,12 +107,17 @@ async def find(tx: Transaction, name: str) -> int | None:
 
 async def ensure(tx: Transaction, name: str) -> int:
     """The id of a repository, which exists from now on."""
+    found = await find(tx, name)
+    return await make(tx, name) if found is None else found
+
+
+async def make(tx: Transaction, name: str) -> int:
+    """The same, of one that was not found."""
     while True:
-        found = await tx.one(_FIND, name=name) or await tx.one(
-            _INSERT, name=name, sort_key=_sort_key(name)
-        )
-        if found is not None:  # None: another transaction created it between the two statements
-            return int(found[0])
+        row = await tx.one(_INSERT, name=name, sort_key=_sort_key(name))
+        found = await find(tx, name) if row is None else int(row[0])
+        if found is not None:  # None: another transaction removed it between the two statements
+            return found
 
 
 async def page(tx: Transaction, after: str | None, limit: int) -> list[str]:

@@ -153,6 +153,7 @@ class SqliteTransaction:
     """Statements on one connection, executed at once: its coroutines never suspend."""
 
     __slots__ = ("_execute",)
+    alone: Final = True
 
     def __init__(self, connection: "sqlite3.Connection") -> None:
         self._execute = connection.execute

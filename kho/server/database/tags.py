@@ -105,7 +105,7 @@ async def digest_of(tx: Transaction, repository_id: int, tag: str) -> str | None
     """Where a tag points, for a decision: it stays so, absence included, until this write ends."""
     at: dict[str, Any] = {"repository_id": repository_id, "tag": tag}
     row = await tx.one(_LOCK, **at)
-    if row is None:  # there is no row to lock: nobody else may make one now
+    if row is None and not tx.alone:  # there is no row to lock: nobody else may make one now
         await tx.run(_CLAIM, **at)
         row = await tx.one(_LOCK, **at)
     return None if row is None else row[0]

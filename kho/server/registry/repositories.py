@@ -75,7 +75,7 @@ async def enter(tx: Transaction, repository: str, caller: Caller) -> int:
         return found
     if not allowed(caller.principal, Action.CREATE, repository):
         raise _may_not_create()
-    return await rows.ensure(tx, repository)
+    return await rows.make(tx, repository)
 
 
 def _may_not_create() -> Denied:
