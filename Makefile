@@ -67,6 +67,15 @@ format: .venv/development ## let ruff format and fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+TEXTS := kho/server/web/ui/locale
+.PHONY: texts
+texts: .venv/development ## gather what pages say into the catalogues of the other languages
+	@mkdir -p .cache
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --keywords told:1,2 --no-location \
+		--sort-output --omit-header --output-file .cache/kho.pot kho/server/web
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap \
+		--domain kho --input-file .cache/kho.pot --output-dir $(TEXTS) --locale vi
+
 .PHONY: lock
 lock: ## lock the dependencies again, with hashes (needs uv)
 	cd requirements && for list in runtime development fuzz; do \

@@ -105,12 +105,17 @@ def _times(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Cal
     return {"ago": ago, "ahead": ahead, "moment": moment, "stamp": stamp}
 
 
+def told(one: str, many: str) -> tuple[str, str]:
+    """Marks what is said later, for `make texts`."""
+    return one, many
+
+
 def _ago(seconds: float, gettext: Gettext, ngettext: Ngettext) -> str:
     steps: tuple[tuple[int, int, str, str], ...] = (
-        (_HOUR, _MINUTE, "%(count)s minute ago", "%(count)s minutes ago"),
-        (_DAY, _HOUR, "%(count)s hour ago", "%(count)s hours ago"),
-        (2 * _MONTH, _DAY, "%(count)s day ago", "%(count)s days ago"),
-        (2 * _YEAR, _MONTH, "%(count)s month ago", "%(count)s months ago"),
+        (_HOUR, _MINUTE, *told("%(count)s minute ago", "%(count)s minutes ago")),
+        (_DAY, _HOUR, *told("%(count)s hour ago", "%(count)s hours ago")),
+        (2 * _MONTH, _DAY, *told("%(count)s day ago", "%(count)s days ago")),
+        (2 * _YEAR, _MONTH, *told("%(count)s month ago", "%(count)s months ago")),
     )
     if seconds < _MINUTE:
         return gettext("just now")
@@ -124,9 +129,9 @@ def _ago(seconds: float, gettext: Gettext, ngettext: Ngettext) -> str:
 
 def _ahead(seconds: float, gettext: Gettext, ngettext: Ngettext) -> str:
     steps: tuple[tuple[int, str, str], ...] = (
-        (_DAY, "in %(count)s day", "in %(count)s days"),
-        (_HOUR, "in %(count)s hour", "in %(count)s hours"),
-        (_MINUTE, "in %(count)s minute", "in %(count)s minutes"),
+        (_DAY, *told("in %(count)s day", "in %(count)s days")),
+        (_HOUR, *told("in %(count)s hour", "in %(count)s hours")),
+        (_MINUTE, *told("in %(count)s minute", "in %(count)s minutes")),
     )
     for unit, one, many in steps:
         count = round(seconds / unit)
