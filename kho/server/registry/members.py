@@ -16,7 +16,7 @@ from kho.server.inspection.process import Content, Failed, Refused
 from kho.server.registry import blobs
 from kho.server.resources import Resources
 
-__all__ = ["TEXT_BYTES", "Content", "Failed", "Refused", "is_text", "member", "text"]
+__all__ = ["TEXT_BYTES", "Content", "Failed", "Refused", "Slots", "is_text", "member", "text"]
 
 # Of one worker. Each has a process, which may use a lot of memory.
 AT_ONCE: Final = 4
@@ -24,11 +24,12 @@ PATIENCE_SECONDS: Final = 10.0
 TEXT_BYTES: Final = 1024 * 1024
 
 
-class _Slots:
-    """How many may run at once."""
+class Slots:
+    """How many may run at once, and how long others wait, in seconds."""
 
     def __init__(self) -> None:
         self.free = asyncio.Semaphore(AT_ONCE)
+        self.patience = PATIENCE_SECONDS
 
 
 @asynccontextmanager
@@ -40,10 +41,10 @@ async def member(
     Raises BlobUnknown when the repository does not have the layer, TooManyRequests, and while it is
     read Refused and Failed.
     """
-    slots = resources.memory.keep(_Slots).free
+    slots = resources.memory.keep(Slots)
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await slots.acquire()
+        async with asyncio.timeout(slots.patience):
+            await slots.free.acquire()
     except TimeoutError:
         raise TooManyRequests("too many files are taken out of layers just now") from None
     try:
@@ -54,7 +55,7 @@ async def member(
         finally:
             reader.close()
     finally:
-        slots.release()
+        slots.free.release()
 
 
 async def text(
@@ -75,12 +76,12 @@ async def text(
         return bytes(found[:TEXT_BYTES]), content.size
 
 
-def is_text(found: bytes) -> bool:
-    """Whether it is UTF-8 without NUL; the last character may be cut off."""
+def is_text(found: bytes, *, cut: bool = True) -> bool:
+    """Whether it is UTF-8 without NUL; of what is cut the last character may be, too."""
     if b"\0" in found:
         return False
     try:
         found.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data" and error.end == len(found)
+        return cut and error.reason == "unexpected end of data" and error.end == len(found)
     return True

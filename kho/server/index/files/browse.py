@@ -55,10 +55,12 @@ async def directory(
     behind: bytes = b"",
     limit: int = 200,
     changes_only: bool = False,
+    removed: bool = True,
 ) -> Page:
-    """Names behind `behind` of a directory of all layers together, removed ones too.
+    """Names behind `behind` of a directory of all layers together.
 
-    With `changes_only` those that the uppermost layer has something to do with. Raises NotThere.
+    With `removed` those, too, that the uppermost layer took away; with `changes_only` those that
+    it has something to do with. Raises NotThere.
     """
     levels = Levels(resources.database, stack.ids)
     views = View(levels, stack.ids[:-1]), View(levels, stack.ids)
@@ -77,6 +79,8 @@ async def directory(
         top = len(stack.layers) - 1
         for name in sorted(before.keys() | after.keys()):
             one = _shown(before.get(name), after.get(name), top)
+            if one.change is Change.REMOVED and not removed:
+                continue
             if not changes_only or one.change is not Change.NONE or one.is_touched:
                 items.append(one)
         start = window.until

@@ -57,7 +57,8 @@ async def view(resources: Resources, request: Request) -> Response:
         taken, failed = None, str(error)
     if taken is not None:
         content, size = taken
-    is_text = taken is not None and members.is_text(content)
+    cut = size > len(content)
+    is_text = taken is not None and members.is_text(content, cut=cut)
     found = await images.find(
         *(resources, request.caller.principal, request.values.name, image.reference_of(request)),
         platform=request.query("platform") or None,
@@ -75,7 +76,7 @@ async def view(resources: Resources, request: Request) -> Response:
         size=size,
         failed=failed,
         content=content.decode("utf-8", "replace") if is_text else None,
-        cut=is_text and size > len(content),
+        cut=is_text and cut,
     )
 
 

@@ -89,7 +89,7 @@ async def _text(resources: Resources, name: str, layers: Stack, path: bytes, add
     except (members.Refused, members.Failed) as error:
         return Half("failed", "", size, str(error), address)
     content = taken[0] if taken else b""
-    if not members.is_text(content):
+    if not members.is_text(content, cut=False):
         return Half("binary", "", size, address=address)
     return Half("text", content.decode("utf-8", "replace"), size, address=address)
 

@@ -97,6 +97,7 @@ async def page(resources: Resources, request: Request) -> Response:
         number=number,
         only=places.only,
         folder=listed.folder,
+        form_path=_sendable(listed.folder),
         steps=[(part, places.folder(where)) for part, where in steps_of(listed.folder)],
         up=places.folder(listed.folder.rpartition(b"/")[0]),
         top=places.folder(b""),
@@ -125,9 +126,8 @@ async def _matches(
 async def _folder(resources: Resources, request: Request, shown: Stack, places: Places) -> _Found:
     path = bytes_of(request, "path").strip(b"/")
     behind = bytes_of(request, "behind")
-    only = bool(places.layer) and places.only
     try:
-        path, found = await _listed(resources, shown, path, behind, only=only)
+        path, found = await _listed(resources, shown, path, behind, places)
     except find.NotThere:
         return _Found([], None, path, missing=bool(path))
     kept = file_rows.fitting(found.items, (path + one.entry.name for one in found.items))
@@ -136,19 +136,31 @@ async def _folder(resources: Resources, request: Request, shown: Stack, places: 
 
 
 async def _listed(
-    resources: Resources, shown: Stack, path: bytes, behind: bytes, *, only: bool
+    resources: Resources, shown: Stack, path: bytes, behind: bytes, places: Places
 ) -> tuple[bytes, browse.Page]:
     """A folder and its true path: /bin may be a link to /usr/bin. Raises NotThere."""
     for last in (False, True):
         try:
             return path, await browse.directory(
-                resources, shown, path, behind=behind, limit=ROWS, changes_only=only
+                *(resources, shown, path),
+                behind=behind,
+                limit=ROWS,
+                changes_only=bool(places.layer) and places.only,
+                removed=bool(places.layer),
             )
         except find.NotThere:
             if last or not path:
                 raise
             path = (await find.find(resources, shown, path)).path
     raise AssertionError
+
+
+def _sendable(path: bytes) -> str:
+    """A path that a form can send: browsers send UTF-8."""
+    try:
+        return path.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
 
 
 def _following(places: Places, found: _Found, text: str) -> str:

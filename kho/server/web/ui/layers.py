@@ -12,8 +12,8 @@ from kho.server.resources import Resources
 from kho.server.web.request import Request
 
 # Of one page, whatever an image has: bytes of all commands, and steps.
-_COMMANDS: Final = 30_000
-_SHORTEST: Final = 120
+_COMMANDS: Final = 24_000
+_SHORTEST: Final = 100
 STEPS: Final = 200
 # A bar with more parts is not labelled with commands, and at last they are one part together.
 _LABELLED: Final = 40

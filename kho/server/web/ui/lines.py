@@ -10,12 +10,14 @@ The way with the fewest changes (E. Myers, "An O(ND) difference algorithm and it
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 DISTANCE: Final = 400
 CONTEXT: Final = 3
 _AT_ONCE: Final = 25
+_BLOCK: Final = re.compile(r"[+-]+")
 
 
 class Line(NamedTuple):
@@ -33,6 +35,8 @@ async def compared(a: str, b: str) -> list[Line]:
     middle = old[start : len(old) - end], new[start : len(new) - end]
     found = await _ways(*middle)
     steps = found if found is not None else "-" * len(middle[0]) + "+" * len(middle[1])
+    # Lines that went stand before those that came in their place.
+    steps = _BLOCK.sub(lambda block: "".join(sorted(block[0], reverse=True)), steps)
     return _pieces(old, new, " " * start + steps + " " * end)
 
 
