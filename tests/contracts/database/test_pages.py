@@ -11,9 +11,10 @@ from kho.server.database.open import migrate
 from kho.server.database.sqlite_connection import connect
 from kho.server.database.statement import Statement
 
-# The first repositories of a blob that has lost its bytes; the tokens of one person.
-SORTED = {"inventory._HOLDERS", "credentials._PAGE_OF_SUBJECT"}
-WHOLE = re.compile(r"^SCAN (?!json_each|CONSTANT)|TEMP B-TREE", re.MULTILINE)
+# The first repositories of a blob that has lost its bytes; the tokens of one person; the most
+# pulled of all, which an index has first.
+OTHERS = {"inventory._HOLDERS", "credentials._PAGE_OF_SUBJECT", "search._POPULAR"}
+WHOLE = re.compile(r"^SCAN (?!json_each|CONSTANT|anon_)|TEMP B-TREE", re.MULTILINE)
 
 
 def pages() -> Iterator[tuple[str, Statement]]:
@@ -37,11 +38,12 @@ def test_every_page_is_found_by_an_index(tmp_path: Path) -> None:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {text}", (None,) * text.count("?"))
         plans[name] = "\n".join(row[3] for row in rows)
     connection.close()
-    assert {name: plan for name, plan in plans.items() if WHOLE.search(plan)}.keys() == SORTED, (
+    assert {name: plan for name, plan in plans.items() if WHOLE.search(plan)}.keys() == OTHERS, (
         plans
     )
 
 
 def test_no_page_is_counted_off() -> None:
     for file in Path(database.__file__).parent.rglob("*.py"):
-        assert ".offset(" not in file.read_text(), file
+        text = file.read_text().replace('.offset(literal_column("0"))', "")  # counts nothing off
+        assert ".offset(" not in text, file
