@@ -15,10 +15,11 @@ from kho.server.database.engine import Transaction
 from kho.server.database.schema import metadata
 from kho.server.database.statement import Statement
 from kho.server.index.browser import sessions
+from kho.server.policy.access import FREE
 from kho.server.web.request import Audience
 from kho.server.web.routes import ROUTES
 from tests.flows.api import HOST, Signed, signed_in
-from tests.flows.people import Field, People
+from tests.flows.people import Field, People, basic
 from tests.flows.registry import Registry
 from tests.house.test_routes import PARTS, route_id
 
@@ -34,6 +35,17 @@ FOREIGN: dict[str, list[Field]] = {
     "its own origin as ours": [("Origin", f"http://{HOST}"), ("Sec-Fetch-Site", "cross-site")],
 }
 KINDS = ("application/x-www-form-urlencoded", "text/plain", "application/json")
+# Names that lead to 127.0.0.1 when their owner wants it, and names that only this machine has.
+REBOUND = ("evil.example", "evil.example:5000", "127.0.0.1.evil.example", "a@evil.example", "1.2")
+OWN = (
+    "localhost",
+    "LOCALHOST:5000",
+    "127.0.0.1:5000",
+    "[::1]:5000",
+    "kho",
+    "a.localhost",
+    "b.local",
+)
 EVIL = (
     "https://evil.example/",
     "//evil.example/",
@@ -128,7 +140,7 @@ async def test_W2_an_open_registry_has_no_ears_for_other_sites(
     await registry.push_image("some/name", "1.0", b"a layer")
     before = await rows(registry)
     for route in UNSAFE:
-        if route.audience is Audience.CLIENTS:
+        if route.template in WITHOUT_COOKIES:
             continue
         path = route.template.format(**PARTS)
         kind = ("Content-Type", KINDS[0] if route.audience is Audience.PEOPLE else KINDS[2])
@@ -136,6 +148,51 @@ async def test_W2_an_open_registry_has_no_ears_for_other_sites(
         answer = await registry.client.request(route.method, path, b"{}", sent)
         assert answer.status == 403, (route_id(route), answer)
     assert await rows(registry) == before
+
+
+@pytest.mark.parametrize("host", REBOUND)
+async def test_W2_an_open_registry_is_nothing_to_a_name_of_another_site(
+    registry: Registry, host: str
+) -> None:
+    # The browser takes it for the site's own: no header but Host says that it is not.
+    await registry.push_image("some/name", "1.0", b"a layer")
+    before = await rows(registry)
+    for route in ROUTES:
+        if route.action in FREE or route.audience is Audience.PEOPLE:
+            continue
+        sent = [("Host", host), ("Origin", f"http://{host}"), ("Content-Type", KINDS[2])]
+        path = route.template.format(**PARTS)
+        answer = await registry.client.request(route.method, path, b"{}", sent)
+        assert answer.status == 403, (route_id(route), answer)
+    assert b"some/name" not in (await registry.client.get("/", ("Host", host))).body
+    assert await rows(registry) == before
+
+
+async def test_W2_an_open_registry_knows_its_own_names(registry: Registry) -> None:
+    for host in OWN:
+        assert (await registry.client.get("/v2/", ("Host", host))).status == 200, host
+    assert (await registry.client.get("/v2/")).status == 200
+
+
+@pytest.mark.settings(http__public_url="https://kho.example")
+async def test_W2_an_open_registry_is_called_what_it_was_told(registry: Registry) -> None:
+    for host, status in (("kho.example", 200), ("KHO.example:443", 200), ("evil.example", 403)):
+        assert (await registry.client.get("/v2/", ("Host", host))).status == status, host
+
+
+@pytest.mark.settings(auth__open="true")
+async def test_W2_a_registry_that_is_open_to_a_network_has_any_name(registry: Registry) -> None:
+    assert (await registry.client.get("/v2/", ("Host", "kho.example"))).status == 200
+
+
+async def test_W2_credentials_that_a_browser_has_kept_are_of_no_use(registry: Registry) -> None:
+    people = People(registry)
+    kept = basic("root", await people.user("root", admin=True))
+    people.forget()
+    for headers, status in ((FOREIGN["another site"], 403), ([], 201)):
+        sent = [("Host", HOST), kept, ("Content-Type", KINDS[2]), *headers]
+        answer = await registry.client.request("POST", "/api/v1/groups", b'{"name":"ops"}', sent)
+        assert answer.status == status, answer
 
 
 async def test_W2_clients_know_no_cookies(registry: Registry, admin: Signed) -> None:

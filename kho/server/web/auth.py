@@ -36,7 +36,7 @@ from kho.server.policy.access import (
 )
 from kho.server.policy.identity import Claims, Identity
 from kho.server.resources import Resources
-from kho.server.web import address
+from kho.server.web import address, strangers
 from kho.server.web.request import Request
 
 CATALOG_SCOPE: Final = Scope("registry", "catalog", frozenset("*"))
@@ -67,6 +67,7 @@ async def admit(resources: Resources, request: Request, action: Action, request_
         request.caller = Caller(ANYONE, where, request_id)
         return
     if access.settled(resources):  # nobody has an account: the quickest way for the most callers
+        strangers.check(request)
         request.caller = Caller(ANYONE, where, request_id)
         return
     request.caller = Caller(NOBODY, where, request_id)
@@ -85,12 +86,13 @@ async def admit(resources: Resources, request: Request, action: Action, request_
 
 
 async def identify(resources: Resources, request: Request, where: str) -> Principal:
-    """Who asks; raise Unauthorized for credentials that are wrong."""
+    """Who asks; raise Unauthorized for credentials that are wrong, Denied for a foreign page."""
     anyone = access.settled(resources)
     if anyone is None:
         await access.refresh(resources)
         anyone = await access.is_open(resources)
     if anyone:
+        strangers.check(request)
         return ANYONE
     header = request.header(b"authorization")
     kind, _, value = (header or "").partition(" ")

@@ -7,18 +7,14 @@ PEOPLE     a browser's session
 What the caller may not even pull is not there: 404, as if nothing were (A5, P7).
 """
 
-from typing import Final
-
 from kho.oci.errors import NameUnknown, Unauthorized
 from kho.server.index.rights import access
 from kho.server.policy.access import ANYONE, FREE, NOBODY, Action, Caller, Principal
 from kho.server.resources import Resources
-from kho.server.web import auth, visits
+from kho.server.web import auth, strangers, visits
 from kho.server.web.address import client_address
 from kho.server.web.request import Audience, Request
 from kho.server.web.route import Route
-
-SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 async def admit(resources: Resources, request: Request, route: Route, request_id: str) -> None:
@@ -44,16 +40,19 @@ async def admit(resources: Resources, request: Request, route: Route, request_id
 async def _principal(resources: Resources, request: Request, where: str) -> Principal:
     """Who asks. Raises Unauthorized for credentials that are wrong, Denied for a foreign page."""
     programs = request.audience is Audience.PROGRAMS
+    writes = programs and request.method not in strangers.SAFE
     if programs and request.header(b"authorization"):
+        if writes:  # browsers keep credentials of Basic, and send them for whoever asks
+            strangers.check_sender(request, resources.config)
         return await auth.identify(resources, request, where)
     here = await visits.visit(resources, request)
     if here.visitor is None:
         # Nobody has an account: everybody may do everything, but not by a page of another site.
-        anyone = await access.is_open(resources)
-        if anyone and programs and request.method not in SAFE:
-            visits.check_no_other_site(request, here.base)
-        return ANYONE if anyone else await access.anonymous(resources, shown=False)
-    if programs and request.method not in SAFE:
+        if not await access.is_open(resources):
+            return await access.anonymous(resources, shown=False)
+        strangers.check(request)
+        return ANYONE
+    if writes:
         visits.check_request(request, here)
     return here.visitor.principal
 

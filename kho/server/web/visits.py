@@ -115,7 +115,7 @@ async def form(
     """A form that was sent from a page of ours, and who sent it. Raises Denied."""
     fields = await plain_form(request, most)
     here = await visit(resources, request)
-    _check_origin(request, here.base)
+    check_origin(request, here.base)
     if here.new and not here.session:
         raise Denied("Your browser sent no cookies: allow them for this site, and try again.")
     if not sessions.same(fields.get("token", ""), here.token):
@@ -137,7 +137,7 @@ async def plain_form(request: Request, most: int = FORM_BYTES) -> dict[str, str]
     return {key: values[0] for key, values in found.items()}
 
 
-def _check_origin(request: Request, base: str) -> None:
+def check_origin(request: Request, base: str) -> None:
     """Raise Denied for what another site's page sends; browsers say it in one of two headers."""
     site = request.header(b"sec-fetch-site")
     origin = request.header(b"origin")
@@ -148,15 +148,9 @@ def _check_origin(request: Request, base: str) -> None:
 
 def check_request(request: Request, here: Visit) -> None:
     """Raise Denied unless a script of our own pages sent this, in this browser's session."""
-    _check_origin(request, here.base)
+    check_origin(request, here.base)
     if not sessions.same(request.header(b"x-kho-token") or "", here.token):
         raise Denied("the header X-Kho-Token is missing or wrong; pages of ours carry its value")
-
-
-def check_no_other_site(request: Request, base: str) -> None:
-    """Raise Denied for what a page of another site sends; programs send no such headers."""
-    if request.header(b"sec-fetch-site") is not None or request.header(b"origin") is not None:
-        _check_origin(request, base)
 
 
 def home(config: Config) -> str:
