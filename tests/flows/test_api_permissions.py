@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from kho.server.index.sources.passwords import Cost, Line
 from kho.server.policy.access import Action
 from kho.server.web.api.table import OPERATIONS
 from tests.flows.api import ask, call, signed_in
@@ -28,6 +29,7 @@ async def people(registry: Registry) -> People:
     """A private repository, and some who may do something with it."""
     await registry.push_image("some/name", "1.0", b"a layer")
     people = People(registry)
+    people.resources.memory.keep(Line).cost = Cost(8, 1)
     await people.user("alice")
     return people
 
