@@ -2,8 +2,9 @@
 
     everything, or most of it     the index of the order is walked until the page is full
     few may be seen               those are found by the ranges of their names, and sorted
+    few are of the kind wanted    those are found by that word of the search, and sorted
 
-Which it is, a count says that ends at `FEW`. Both ways give the same page.
+Which it is, a count says that ends at `FEW`. Every way gives the same page.
 """
 
 import json
@@ -16,7 +17,6 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
-    and_,
     bindparam,
     exists,
     func,
@@ -28,7 +28,8 @@ from sqlalchemy import (
 
 from kho.server.database.constructs import Now, OneOf, entries, listed
 from kho.server.database.engine import Transaction
-from kho.server.database.schema import images, manifests, repositories
+from kho.server.database.schema import repositories, search_words
+from kho.server.database.search_document import Field
 from kho.server.database.sight import VISIBLE
 from kho.server.database.statement import Row, Statement, Value
 from kho.server.policy.patterns import sort_key
@@ -43,6 +44,7 @@ _PUBLIC: Final = ["public", None, None]
 DAY_MS: Final = 86_400_000
 
 _table = repositories.c
+_words = search_words.c
 _KEYS: Final[dict[Order, ColumnElement[Any]]] = {
     "name": _table.sort_key,
     "pushed": _table.pushed_at,
@@ -57,7 +59,8 @@ class Wanted(NamedTuple):
     """Which repositories, in which order; what is None or "" asks nothing.
 
     `low` and `high` bound the sort key, `like` is a pattern of LIKE for it, escaped by `|`. `after`
-    is the key and the sort key of the last row of the page before.
+    is the key and the sort key of the last row of the page before. `kind` and `platform` are words
+    of the search: what the newest tags point at.
     """
 
     order: Order = "name"
@@ -96,6 +99,7 @@ class Shape(NamedTuple):
     few: bool  # found by ranges, not by walking
     with_public: bool
     filters: frozenset[str]
+    rare: bool = False  # found by a word, not by walking
 
 
 _COLUMNS: Final = (
@@ -119,19 +123,19 @@ async def keys(
 ) -> list[tuple[int | str, str]]:
     """Key and sort key of the rows of a page, in order."""
     few = await narrowed(tx, sight)
-    shape, values = bound(sight, wanted, few)
+    rare = await _rare(tx, wanted) if few is None else None
+    shape, values = bound(sight, wanted, few, rare)
     found = await tx.all(_keys_statement(shape), **values, limit=limit)
     return [(one[0], one[1]) for one in found]
 
 
 async def count(tx: Transaction, sight: Sight, wanted: Wanted) -> int | None:
     """How many there are in all; None where that are more than `COUNTED`, or takes long."""
-    if wanted.kind or wanted.platform:
-        return None
     few = await narrowed(tx, sight)
-    if few is None and sight.kind is Kind.SOME:
+    rare = await _rare(tx, wanted) if few is None else None
+    if few is None and rare is None and (sight.kind is Kind.SOME or _words_of(wanted)):
         return None
-    shape, values = bound(sight, wanted._replace(after=None), few)
+    shape, values = bound(sight, wanted._replace(after=None), few, rare)
     row = await tx.one(_count_statement(shape), **values, limit=COUNTED + 1)
     return None if row is None or row[0] > COUNTED else int(row[0])
 
@@ -178,6 +182,19 @@ async def narrowed(tx: Transaction, sight: Sight) -> Candidates | None:
     return None
 
 
+def _words_of(wanted: Wanted) -> list[str]:
+    return [word for word in (wanted.platform, wanted.kind) if word is not None]
+
+
+async def _rare(tx: Transaction, wanted: Wanted) -> str | None:
+    """The word that few repositories have, of those that are asked for."""
+    for word in _words_of(wanted):
+        row = await tx.one(_HAVING, facet=word, limit=FEW + 1)
+        if row is not None and row[0] <= FEW:
+            return word
+    return None
+
+
 def _counted(query: Select[Any]) -> Statement:
     limited = query.limit(bindparam("limit", type_=Integer())).subquery("counted")
     return Statement(select(func.count()).select_from(limited))
@@ -191,11 +208,19 @@ _in_ranges: Final = (
     .outerjoin(_near, (_near.c.sort_key >= _ranges.c.first) & (_near.c.sort_key < _ranges.c.second))
 )
 _open_to_all: Final = select(_near.c.id.label("id")).where(_near.c.public == literal_column("1"))
+_having: Final = (
+    select(_words.repository_id.label("id"))
+    .where(_words.field == literal_column(str(int(Field.FACET))))
+    .where(_words.word == bindparam("facet", type_=Text()))
+)
 _RANGED: Final = _counted(_in_ranges)
 _OPEN: Final = _counted(_open_to_all)
+_HAVING: Final = _counted(_having)
 
 
-def bound(sight: Sight, wanted: Wanted, few: Candidates | None) -> tuple[Shape, dict[str, Value]]:
+def bound(
+    sight: Sight, wanted: Wanted, few: Candidates | None, rare: str | None = None
+) -> tuple[Shape, dict[str, Value]]:
     """The shape of the statement, and the values that it takes."""
     values: dict[str, Value] = {}
     if sight.kind is Kind.SOME:
@@ -208,12 +233,13 @@ def bound(sight: Sight, wanted: Wanted, few: Candidates | None) -> tuple[Shape, 
         "like": wanted.like,
         "public": None if wanted.public is None else int(wanted.public),
         "kind": wanted.kind,
-        "platform": None if wanted.platform is None else f'%"{wanted.platform}"%',
+        "platform": wanted.platform,
+        "facet": rare,
         "pushed_ms": None if wanted.pushed_days is None else wanted.pushed_days * DAY_MS,
     }
     filters = {name: value for name, value in told.items() if value is not None}
     values |= filters
-    names = set(filters)
+    names = set(filters) - {"facet"}
     if wanted.after is not None:
         names.add("after")
         values["after"] = wanted.after[1]
@@ -221,7 +247,10 @@ def bound(sight: Sight, wanted: Wanted, few: Candidates | None) -> tuple[Shape, 
             values["key"] = wanted.after[0]
     with_public = few is not None and few.public
     order = (wanted.order, wanted.descending)
-    return Shape(*order, sight.kind, few is not None, with_public, frozenset(names)), values
+    shape = Shape(
+        *order, sight.kind, few is not None, with_public, frozenset(names), rare is not None
+    )
+    return shape, values
 
 
 @lru_cache(maxsize=512)
@@ -239,7 +268,9 @@ def _count_statement(shape: Shape) -> Statement:
 
 
 def _candidates(shape: Shape) -> Any:  # noqa: ANN401
-    """The numbers of what may perhaps be seen."""
+    """The numbers of what may perhaps be seen, or is perhaps wanted."""
+    if shape.rare:
+        return _having
     if shape.kind is Kind.PUBLIC:
         return _open_to_all
     return union(_in_ranges, _open_to_all) if shape.with_public else _in_ranges.distinct()
@@ -247,7 +278,7 @@ def _candidates(shape: Shape) -> Any:  # noqa: ANN401
 
 def filtered(shape: Shape, query: Select[Any]) -> Select[Any]:
     """Of a query about repositories what may be seen and is wanted."""
-    if shape.few:
+    if shape.few or shape.rare:
         found = _candidates(shape).subquery("candidates")
         query = query.select_from(found.outerjoin(repositories, _table.id == found.c.id))
         query = query.where(_table.id.is_not(None))
@@ -269,11 +300,11 @@ def _after(shape: Shape) -> ColumnElement[bool]:
     return here < there if shape.descending else here > there
 
 
-def _holding(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def _holding(parameter: str) -> ColumnElement[bool]:
     return (
         exists()
-        .where(manifests.c.repository_id == _table.id)
-        .where(and_(images.c.manifest_id == manifests.c.id, condition))
+        .where(_words.repository_id == _table.id)
+        .where(_words.word == bindparam(parameter, type_=Text()))
     )
 
 
@@ -282,7 +313,7 @@ _FILTERS: Final[dict[str, ColumnElement[bool]]] = {
     "high": _table.sort_key < bindparam("high", type_=Text()),
     "like": _table.sort_key.like(bindparam("like", type_=Text()), escape="|"),
     "public": _table.public == bindparam("public", type_=Integer()),
-    "kind": _holding(images.c.kind == bindparam("kind", type_=Text())),
-    "platform": _holding(images.c.platforms.like(bindparam("platform", type_=Text()), escape="|")),
+    "kind": _holding("kind"),
+    "platform": _holding("platform"),
     "pushed_ms": _table.pushed_at >= Now() - bindparam("pushed_ms", type_=BigInteger()),
 }

@@ -11,6 +11,7 @@ from kho.server.database import catalogue as rows
 from kho.server.database import profiles
 from kho.server.database.catalogue import Order, RepositoryRow, Wanted
 from kho.server.database.engine import Transaction
+from kho.server.database.search_document import kind_facet, platform_facet
 from kho.server.index.catalogue import paging
 from kho.server.policy.access import ON_REPOSITORIES, Action, Principal, allowed
 from kho.server.policy.patterns import sort_key
@@ -45,7 +46,7 @@ class RepositoryQuery(msgspec.Struct, frozen=True):
 
     `text` is part of a name in any case. `namespace` is what stands before a slash, `team` or
     `team/sub`. `kind` is image, index or artifact, `platform` os/architecture[/variant]; both are
-    asked of anything that the repository holds. `pushed_days`: pushed to in so many days.
+    asked of what the newest tags point at. `pushed_days`: pushed to in so many days.
     """
 
     text: str = ""
@@ -149,7 +150,7 @@ def _wanted(query: RepositoryQuery) -> Wanted:
         descending=query.descending,
         like=f"%{_clean(text).translate(_LIKE)}%" if text else None,
         public=query.public,
-        kind=query.kind or None,
+        kind=kind_facet(query.kind) if query.kind else None,
         platform=_platform(query.platform),
         pushed_days=query.pushed_days,
         after=_after(query),
@@ -169,7 +170,7 @@ def _platform(text: str) -> str | None:
     if not text:
         return None
     try:
-        return str(Platform.parse(text)).translate(_LIKE)
+        return platform_facet(str(Platform.parse(text)))
     except PlatformInvalid as error:
         raise InvalidRequest(str(error)) from error
 
