@@ -29,12 +29,21 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "/team/debian/-/diff?a=old&b=12",
         "/team/debian/-/diff?a=12&b=12",
     ),
+    "/{name}/-/diff/file": (
+        "/team/debian/-/diff/file?a=old&b=12&path=etc/hostname",
+        "/team/debian/-/diff/file?a=old&b=12&path=srv/app/main.py",
+    ),
+    "/{name}/-/diff/file": (
+        "/team/debian/-/diff/file?a=old&b=12&path=etc/hostname",
+        "/team/debian/-/diff/file?a=old&b=12&path=srv/app/main.py",
+    ),
     "/{name}:{tag}": (
         "/team/debian:12",
         "/team/debian:12?view=files",
-        "/team/debian:12?view=files&path=etc",
+        "/team/debian:12?view=files&path=etc/apt",
         "/team/debian:12?view=files&layer=11",
         "/team/debian:12?view=files&q=main.py",
+        "/team/debian:12?view=waste",
         "/team/debian:12?view=config",
         "/team/debian:12?view=manifest",
         "/team/debian:12?view=attachments",
