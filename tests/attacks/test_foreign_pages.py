@@ -34,6 +34,8 @@ FOREIGN: dict[str, list[Field]] = {
     "another port": [("Origin", "http://127.0.0.1:5001"), ("Sec-Fetch-Site", "same-site")],
     "its own origin as ours": [("Origin", f"http://{HOST}"), ("Sec-Fetch-Site", "cross-site")],
 }
+# Rows are compared, so no job may change any meanwhile.
+pytestmark = pytest.mark.settings(index__files=False)
 KINDS = ("application/x-www-form-urlencoded", "text/plain", "application/json")
 # Names that lead to 127.0.0.1 when their owner wants it, and names that only this machine has.
 REBOUND = ("evil.example", "evil.example:5000", "127.0.0.1.evil.example", "a@evil.example", "1.2")
