@@ -2,6 +2,8 @@
 
 a row that waits ─► leased ─► bytes ─► a process (kho/server/inspection) ─► parts ─► rows
                        └─ renewed while it lasts; when this worker dies, another takes it
+
+Leases and refusals are not flushed: what the loss of power takes away is done once more.
 """
 
 import asyncio
@@ -40,7 +42,7 @@ async def work(resources: Resources, bounds: Bounds = DEFAULT) -> int:
     index = resources.config.index
     count = 0
     while index.enabled and index.files and await resources.database.read(rows.is_waiting):
-        held = await resources.database.write(rows.lease, LEASE_MS)
+        held = await resources.database.write_lazily(rows.lease, LEASE_MS)
         if held is None:
             break
         await _look(resources, held, bounds)
@@ -80,7 +82,7 @@ async def _look(resources: Resources, held: Lease, bounds: Bounds) -> None:
 
 async def _refuse(resources: Resources, held: Lease, reason: str) -> None:
     telemetry.log_event("layer refused", "warning", digest=held.digest, reason=reason)
-    await resources.database.write(rows.refuse, held, reason)
+    await resources.database.write_lazily(rows.refuse, held, reason)
 
 
 async def _list(resources: Resources, held: Lease, bounds: Bounds) -> None:
