@@ -170,6 +170,7 @@ def _odd(hand: Hand) -> dict[str, str]:
     chart = hand.artifact("team/recipe", "v1", CHART, b"flour and water")
     hand.image("public/hello", "latest", layer({"hello": b"hello\n"}), config={})
     hand.api("PATCH", "/repositories/public/hello/-/settings", {"public": True})
+    hand.api("PUT", "/repositories/team/debian/-/readme", {"text": README})
     return {"odd": odd["digest"], "chart": chart["digest"]}
 
 
