@@ -51,7 +51,7 @@ async def nothing() -> Message:
 
 
 def check_query(query: bytes) -> None:
-    request = Request({"headers": [], "query_string": query}, nothing, CONFIG)
+    request = Request({"path": "/", "headers": [], "query_string": query}, nothing, CONFIG)
     try:
         for key in ("n", "last", "digest", "mount", "tag"):
             values = request.query_all(key)

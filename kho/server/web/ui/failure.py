@@ -12,8 +12,7 @@ from kho.server.web.ui import render
 
 def to_sign_in(request: Request) -> Response:
     """Sign in, and come back."""
-    query = request.scope["query_string"].decode("latin-1")
-    here = quote(request.path, safe="/:@") + (f"?{query}" if query else "")
+    here = render.address_of(request)
     return redirect(f"/auth/login?next={quote(here, safe='')}")
 
 

@@ -33,6 +33,8 @@ _POLICY: Final = (
 )
 _NOTICE: Final = re.compile(r"[a-z-]{1,40}")
 _DRAWINGS: Final = "<!-- drawings -->"
+# Of a parameter; an encoded name could be any.
+_SECRET_NAME: Final = re.compile("pass|secret|token|code|cred|auth|%|state", re.IGNORECASE)
 SAFE_HEADERS: Final = (
     ("cache-control", "no-store"),
     ("content-security-policy", _POLICY),
@@ -156,9 +158,12 @@ def html(status: int, text: str, *more: tuple[str, str]) -> Response:
 
 
 def address_of(request: Request) -> str:
-    """The path and query of a page, as links have it."""
+    """The path and query of a page, as links have it; what may be secret is left out (W4)."""
     query = request.scope["query_string"].decode("latin-1")
-    return quote(request.path, safe="/:@") + (f"?{query}" if query else "")
+    kept = "&".join(
+        part for part in query.split("&") if not _SECRET_NAME.search(part.partition("=")[0])
+    )
+    return quote(request.path, safe="/:@") + (f"?{kept}" if kept else "")
 
 
 @lru_cache(maxsize=8)
