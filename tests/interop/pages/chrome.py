@@ -121,6 +121,7 @@ def person(
         locale=language,
         java_script_enabled=scripts,
         storage_state=state,
+        reduced_motion="reduce",
         viewport={"width": WIDE, "height": 900},
         **more,
     )

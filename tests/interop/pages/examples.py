@@ -33,10 +33,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "/team/debian/-/diff/file?a=old&b=12&path=etc/hostname",
         "/team/debian/-/diff/file?a=old&b=12&path=srv/app/main.py",
     ),
-    "/{name}/-/diff/file": (
-        "/team/debian/-/diff/file?a=old&b=12&path=etc/hostname",
-        "/team/debian/-/diff/file?a=old&b=12&path=srv/app/main.py",
-    ),
     "/{name}:{tag}": (
         "/team/debian:12",
         "/team/debian:12?view=files",

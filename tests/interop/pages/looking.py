@@ -4,6 +4,8 @@ import re
 from importlib.resources import files
 from typing import Any
 
+from playwright.sync_api import expect
+
 from tests.interop.clients import ROOT
 
 from .chrome import NARROW, WIDE, Scheme, Watched
@@ -11,8 +13,8 @@ from .chrome import NARROW, WIDE, Scheme, Watched
 SCREENSHOTS = ROOT / ".cache" / "screenshots"
 HEAVIEST = 150_000
 LANGUAGES = ("en", "vi")
-# Parts that come later are there, and fade no more.
-SETTLED = "!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, .htmx-added')"
+# Parts that are not there yet, or fade in.
+LATER = ".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added"
 HIGHEST = 3000  # of a picture
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 _ALL: dict[str, Any] = {}
@@ -44,7 +46,7 @@ def look(watched: Watched, path: str, language: str, status: int = 200, name: st
         wrong.append(f"{page.locator('h1').count()} h1")
     if watched.weight() > HEAVIEST:
         wrong.append(f"{watched.weight()} bytes")
-    page.wait_for_function(SETTLED)
+    expect(page.locator(LATER)).to_have_count(0)
     page.evaluate(AXE)
     for scheme, width, rules in SHAPES[language]:
         page.emulate_media(color_scheme=scheme)
