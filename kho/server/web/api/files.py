@@ -93,7 +93,7 @@ class Folder(Told, frozen=True):
 
 
 class Unlisted(Told, frozen=True):
-    """A layer whose files are not known: `state` is unasked, waiting, running, refused or absent."""
+    """A layer whose files are unknown: `state` is unasked, waiting, running, refused or absent."""
 
     digest: str
     state: str
