@@ -185,7 +185,7 @@ def test_lists_and_searches(kho: Kho, image: str, either: Server) -> None:
     assert kho.run("ls", f"{either.host}/reading/debian").split() == [where]
     assert kho.run("ls", f"{either.host}/read").split() == []
     assert image in kho.run("ls", "--tags", f"{either.host}/reading").split()
-    assert where in [one["name"] for one in kho.json("search", f"{either.host}/ebia")]
+    assert where in [one["name"] for one in kho.json("search", f"{either.host}/debia")]
     assert kho.run("ls", f"{image}:/etc/apt/sources.list").strip() == "/etc/apt/sources.list"
 
 

@@ -15,9 +15,9 @@ from .chrome import chromium, person, sign_in
 from .world import ADMIN, PASSWORDS, World, started, wait_for_files, world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium. Not for longer than a file: Playwright's loop would be in the way of other tests."""
     with chromium() as found:
         yield found
 
@@ -57,19 +57,19 @@ def cookies_of(browser: Browser, found: World, name: str = ADMIN) -> Any:
         return sign_in(watched, name, PASSWORDS[name]).storage_state()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def team_admin(browser: Browser, team: World) -> Any:
     """The cookies of the administrator of the team's registry."""
     return cookies_of(browser, team)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_admin(browser: Browser, empty: World) -> Any:
     """The same of the empty one."""
     return cookies_of(browser, empty)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def crowd_admin(browser: Browser, crowd: World) -> Any:
     """The same of the crowded one."""
     return cookies_of(browser, crowd)
