@@ -20,6 +20,8 @@ __all__ = ["TEXT_BYTES", "Content", "Failed", "Refused", "Slots", "is_text", "me
 
 # Of one worker. Each has a process, which may use a lot of memory.
 AT_ONCE: Final = 4
+# A client that reads slowly holds a download for hours; a look depends on no client.
+LOOKS: Final = 2
 PATIENCE_SECONDS: Final = 10.0
 TEXT_BYTES: Final = 1024 * 1024
 
@@ -29,6 +31,7 @@ class Slots:
 
     def __init__(self) -> None:
         self.free = asyncio.Semaphore(AT_ONCE)
+        self.looks = asyncio.Semaphore(LOOKS)
         self.patience = PATIENCE_SECONDS
 
 
@@ -42,9 +45,17 @@ async def member(
     read Refused and Failed.
     """
     slots = resources.memory.keep(Slots)
+    async with _taken(resources, slots.free, repository, layer, number) as content:
+        yield content
+
+
+@asynccontextmanager
+async def _taken(
+    resources: Resources, free: asyncio.Semaphore, repository: str, layer: Digest, number: int
+) -> AsyncIterator[Content | None]:
     try:
-        async with asyncio.timeout(slots.patience):
-            await slots.free.acquire()
+        async with asyncio.timeout(resources.memory.keep(Slots).patience):
+            await free.acquire()
     except TimeoutError:
         raise TooManyRequests("too many files are taken out of layers just now") from None
     try:
@@ -55,7 +66,7 @@ async def member(
         finally:
             reader.close()
     finally:
-        slots.free.release()
+        free.release()
 
 
 async def text(
@@ -65,7 +76,8 @@ async def text(
 
     Raises like `member`.
     """
-    async with member(resources, repository, layer, number) as content:
+    looks = resources.memory.keep(Slots).looks
+    async with _taken(resources, looks, repository, layer, number) as content:
         if content is None:
             return None
         found = bytearray()
