@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 
 DISTANCE: Final = 400
 CONTEXT: Final = 3
+# More lines than these are no page's: those behind are left out.
+MOST: Final = 6000
 _AT_ONCE: Final = 25
 _BLOCK: Final = re.compile(r"[+-]+")
 
@@ -28,7 +30,10 @@ class Line(NamedTuple):
 
 
 async def compared(a: str, b: str) -> list[Line]:
-    """Pieces that differ, with some lines around them; nothing for texts that are the same."""
+    """Pieces that differ, with some lines around them, the first MOST lines of all.
+
+    Nothing for texts that are the same.
+    """
     old, new = _split(a), _split(b)
     start = _common(old, new)
     end = _common(old[start:][::-1], new[start:][::-1])
@@ -116,6 +121,8 @@ def _pieces(old: Sequence[str], new: Sequence[str], steps: str) -> list[Line]:
     shown = False
     for position, sign in enumerate(steps):
         if near[position]:
+            if len(found) >= MOST:
+                break
             if not shown:
                 found.append(Line("@", f"{at + 1} → {to + 1}"))
             text = new[to] if sign == "+" else old[at]
@@ -129,9 +136,7 @@ def _pieces(old: Sequence[str], new: Sequence[str], steps: str) -> list[Line]:
 def _near(steps: str) -> bytearray:
     """Which steps are changes, or at most CONTEXT away from one."""
     found = bytearray(len(steps))
-    for position, sign in enumerate(steps):
-        if sign != " ":
-            start = max(0, position - CONTEXT)
-            stop = min(len(steps), position + CONTEXT + 1)
-            found[start:stop] = b"\1" * (stop - start)
+    for block in _BLOCK.finditer(steps):
+        start, stop = max(0, block.start() - CONTEXT), min(len(steps), block.end() + CONTEXT)
+        found[start:stop] = b"\1" * (stop - start)
     return found
