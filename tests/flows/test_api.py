@@ -60,6 +60,9 @@ async def test_whoami_tells_what_one_may(people: People) -> None:
     assert mine["name"] == "user:alice"
     assert mine["actions"] == [Action.BROWSE, Action.ACCOUNT]
     assert [(held["role"], held["pattern"]) for held in mine["roles"]] == [("reader", "team/**")]
+    # What a limited token may not see has no name for it.
+    limited = basic("alice", await people.token("user:alice", ("a/b", "pull"), name="limited"))
+    assert (await client.get("/api/v1/whoami", limited)).json()["roles"] == []
     nobody = (await client.get("/api/v1/whoami")).json()
     assert nobody["anonymous"]
     assert nobody["actions"] == [Action.BROWSE]

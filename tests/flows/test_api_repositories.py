@@ -213,4 +213,11 @@ async def test_what_is_deleted_is_told_before(owner: Owner) -> None:
     assert whole["manifests"] == 2
     assert whole["freed"] is None  # others may hold the same, where the owner sees nothing
     await owner.ask("DELETE", REPOSITORY)
+    (gone,) = (
+        one
+        for one in (await owner.ask("GET", f"{REPOSITORY}/-/activity"))["items"]
+        if one["action"] == "repository.delete"
+    )
+    assert gone["details"]["manifests"] == 2
+    assert "freed" not in gone["details"]
     await owner.ask("GET", REPOSITORY, status=404)

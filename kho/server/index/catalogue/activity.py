@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from kho.server.database.contents.history import EVENTS_WINDOW
 from kho.server.database.engine import Transaction
 from kho.server.index.catalogue import paging
 from kho.server.policy.access import Action, Principal, allowed
+from kho.server.policy.sight import Kind, sight_of
 from kho.server.resources import Resources
 
 LOOKS: Final = 10
@@ -61,6 +63,8 @@ async def page(
     """Events of a repository, also of one that is gone; raise Denied or InvalidRequest."""
     if not may_look(principal, repository):
         raise Denied("the activity of a repository needs the action `settings`")
+    # What is free afterwards tells what other repositories hold.
+    untold = () if sight_of(principal).kind is Kind.EVERYTHING else ("freed",)
     limit, below = paging.bounded(limit), paging.below(cursor)
     found: list[AuditRow] = []
     for _ in range(LOOKS):
@@ -69,12 +73,12 @@ async def page(
         )
         found += some
         if low is None:
-            return Activity(tuple(map(_happening, found)), None)
+            return Activity(tuple(_happening(row, untold) for row in found), None)
         below = low
         if len(found) >= limit:
             break
         await asyncio.sleep(0)  # a read of SQLite never lets go by itself
-    return Activity(tuple(map(_happening, found)), paging.encode(below))
+    return Activity(tuple(_happening(row, untold) for row in found), paging.encode(below))
 
 
 def may_look(principal: Principal, repository: str) -> bool:
@@ -96,7 +100,7 @@ async def _look(
     return found, low if held == EVENTS_WINDOW else None
 
 
-def _happening(row: AuditRow) -> Happening:
+def _happening(row: AuditRow, untold: Sequence[str]) -> Happening:
     details = json.loads(row.details) if row.details else {}
     return Happening(
         id=row.id,
@@ -108,5 +112,5 @@ def _happening(row: AuditRow) -> Happening:
         address=row.address,
         request_id=row.request_id,
         count=row.count,
-        details=details,
+        details={key: value for key, value in details.items() if key not in untold},
     )

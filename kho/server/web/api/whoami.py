@@ -29,7 +29,7 @@ class Held(Told, frozen=True):
 
 
 async def whoami(resources: Resources, call: Call[None, None]) -> Whoami:
-    """Anonymous callers are told what is public to all."""
+    """Anonymous callers are told what is public to all; tokens that are limited not of what."""
     principal = call.caller.principal
     everywhere = (Action.BROWSE, Action.ACCOUNT, Action.METRICS, Action.ADMIN)
     return Whoami(
@@ -46,6 +46,7 @@ async def whoami(resources: Resources, call: Call[None, None]) -> Whoami:
                 actions=sorted(map(str, grant.actions)),
             )
             for grant in principal.grants
+            if not principal.ceilings  # its owner's rights name what the token may not see
         ],
     )
 
