@@ -96,3 +96,11 @@ def test_a_long_one_is_cut_and_a_deep_one_ends() -> None:
     assert_harmless(rendered("> " * 5000 + "x"))
     assert_harmless(rendered("[" * 5000))
     assert_harmless(rendered("*a **b " * 3000))
+
+
+@pytest.mark.parametrize("bomb", ["![", "[", "**a_b", "*a ", "[a](", "|b\n", "<a "])
+def test_a_text_of_nothing_but_marks_is_shown_as_it_is(bomb: str) -> None:
+    html = rendered(bomb * (LONGEST // len(bomb)))
+    assert html.startswith("<pre>")
+    assert "<a " not in html
+    assert_harmless(html)

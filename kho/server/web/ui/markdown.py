@@ -7,6 +7,7 @@ Pictures of other servers are not shown: the policy of the pages forbids them, a
 that server who reads.
 """
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 LONGEST: Final = 256 * 1024
+# Each costs some 30 us, and others wait: a text with more of them is shown as it is.
+MARKS: Final = 16_000
+_MARK: Final = re.compile(r"[][!*_~|`<&]")
 _TAGS: Final = {
     *("a", "blockquote", "br", "code", "dd", "del", "dl", "dt", "em", "h3", "h4", "h5", "h6"),
     *("hr", "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr"),
@@ -34,7 +38,10 @@ def rendered(text: str) -> Markup:
     """The HTML of a README of any origin; what is beyond 256 KiB is left out."""
     import nh3  # noqa: PLC0415  with the first README, not with the worker
 
-    html = _parser().render(text[:LONGEST])
+    text = text[:LONGEST]
+    if sum(1 for _ in _MARK.finditer(text)) > MARKS:
+        return Markup("<pre>{}</pre>").format(text)
+    html = _parser().render(text)
     clean = nh3.clean(
         html,
         tags=_TAGS,
