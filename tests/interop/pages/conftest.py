@@ -17,7 +17,7 @@ from .world import ADMIN, PASSWORDS, World, started, wait_for_files, world
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium. Not for longer than a file: Playwright's loop would be in the way of other tests."""
+    """Chromium, for one file: the loop of Playwright would be in the way of other tests."""
     with chromium() as found:
         yield found
 

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import time
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +50,13 @@ def submit(watched: Watched, action: str, **fields: str) -> None:
 
 def test_the_first_administrator_comes_by_the_link(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "new", kind="khod") as server:
-        log = (tmp_path / "new" / "server.log").read_text()
-        link = re.search(r"first administrator, once: http://[^/]+(/setup\?code=\S+)", log)
+        link, log = None, ""
+        for _ in range(100):  # it is printed when the server is ready, or a moment later
+            log = (tmp_path / "new" / "server.log").read_text()
+            link = re.search(r"first administrator, once: http://[^/]+(/setup\?code=\S+)", log)
+            if link:
+                break
+            time.sleep(0.1)
         assert link, log
         with person(browser, f"http://{server.host}") as watched:
             watched.go(link[1])
