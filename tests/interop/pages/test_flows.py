@@ -2,8 +2,8 @@
 
 import base64
 import re
-import time
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
