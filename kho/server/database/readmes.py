@@ -42,11 +42,13 @@ async def describe(tx: Transaction, repository_id: int, text: str) -> None:
 async def put(tx: Transaction, repository_id: int, text: str, by: str) -> None:
     """Set the page; last in its transaction."""
     await tx.run(_PUT, of=repository_id, text=text, by=by)
+    await search_writing.lock(tx, repository_id)
     await search_writing.refresh(tx, repository_id)
 
 
 async def remove(tx: Transaction, repository_id: int) -> bool:
     """Take the page away; False when there is none. Last in its transaction."""
     found = await tx.run(_DELETE, of=repository_id)
+    await search_writing.lock(tx, repository_id)
     await search_writing.refresh(tx, repository_id)
     return found > 0

@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, Integer, bindparam, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
-from kho.server.database.constructs import OneOf, entries, listed
+from kho.server.database.constructs import Gathered, OneOf, entries, listed
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import (
     images,
@@ -36,43 +36,42 @@ from kho.server.database.search_document import (
 from kho.server.database.statement import Statement
 
 _repository = bindparam("repository_id", type_=BigInteger())
-_head = func.substr(readmes.c.body, 1, 4 * README)
-# The lock makes two pushes at once see each other's tags.
+_LOCK: Final = Statement(
+    select(repositories.c.id)
+    .where(repositories.c.id == _repository)
+    .with_for_update(key_share=True)
+)
+_newest = select(tags.c.name, tags.c.digest).where(tags.c.repository_id == _repository)
+_newest = _newest.order_by(tags.c.updated_at.desc(), tags.c.name.desc())
+# Written out: SQLite prepares a statement anew for each number that is bound to a LIMIT.
+_shown = _newest.limit(literal_column(str(TAGS))).subquery("shown")
+_pointed = _newest.limit(literal_column(str(IMAGES))).subquery("pointed")
+_head = func.substr(readmes.c.body, literal_column("1"), literal_column(str(4 * README)))
+# One row for each image, and one without images: a statement costs more than what it repeats.
 _SUBJECT: Final = Statement(
     select(
         repositories.c.name,
         repositories.c.description,
-        select(_head).where(readmes.c.repository_id == repositories.c.id).scalar_subquery(),
+        select(_head).where(readmes.c.repository_id == _repository).scalar_subquery(),
         select(search_documents.c.source)
-        .where(search_documents.c.repository_id == repositories.c.id)
+        .where(search_documents.c.repository_id == _repository)
         .scalar_subquery(),
-        sqlalchemy.exists().where(manifests.c.repository_id == repositories.c.id),
+        select(Gathered(_shown.c.name)).scalar_subquery(),
+        sqlalchemy.exists().where(manifests.c.repository_id == _repository),
+        manifests.c.artifact_type,
+        images.c.kind,
+        images.c.platforms,
+        images.c.labels,
     )
-    .where(repositories.c.id == _repository)
-    .with_for_update(of=repositories, key_share=True)
-)
-_newest = (
-    select(tags.c.name)
-    .where(tags.c.repository_id == _repository)
-    .order_by(tags.c.updated_at.desc(), tags.c.name.desc())
-)
-# Written out: SQLite prepares a statement anew for each number that is bound to a LIMIT.
-_TAGS: Final = Statement(_newest.limit(literal_column(str(TAGS))))
-_pointed = (
-    select(tags.c.digest)
-    .where(tags.c.repository_id == _repository)
-    .order_by(tags.c.updated_at.desc(), tags.c.name.desc())
-    .limit(literal_column(str(IMAGES)))
-    .subquery()
-)
-_IMAGES: Final = Statement(
-    select(manifests.c.artifact_type, images.c.kind, images.c.platforms, images.c.labels)
     .select_from(
-        _pointed.join(
+        repositories.outerjoin(_pointed, sqlalchemy.true())
+        .outerjoin(
             manifests,
             (manifests.c.repository_id == _repository) & (manifests.c.digest == _pointed.c.digest),
-        ).outerjoin(images, images.c.manifest_id == manifests.c.id)
+        )
+        .outerjoin(images, images.c.manifest_id == manifests.c.id)
     )
+    .where(repositories.c.id == _repository)
     .order_by(manifests.c.id.desc())
 )
 _words = search_words.c
@@ -111,23 +110,28 @@ _FORGET_WORDS: Final = Statement(
 )
 
 
+async def lock(tx: Transaction, repository_id: int) -> None:
+    """Be the only one who changes what it is found by; belongs to the end of a transaction."""
+    if not tx.alone:
+        await tx.one(_LOCK, repository_id=repository_id)
+
+
 async def refresh(tx: Transaction, repository_id: int) -> None:
     """Let it be found by what its rows say now; one that holds no manifest is not found.
 
-    It locks the row of the repository, so it belongs to the end of its transaction.
+    This transaction has changed or locked the row of the repository before: so two pushes at once
+    see each other's tags.
     """
-    row = await tx.one(_SUBJECT, repository_id=repository_id)
-    if row is None:
+    rows = await tx.all(_SUBJECT, repository_id=repository_id)
+    if not rows:
         return
-    name, description, readme, before, holds = row
+    name, description, readme, before, newest, holds, *_ = rows[0]
     if not holds:
         if before is not None:
             await remove(tx, repository_id)
         return
-    newest = await tx.all(_TAGS, repository_id=repository_id)
-    pointed = await tx.all(_IMAGES, repository_id=repository_id)
-    found = [Image(*one) for one in dict.fromkeys(pointed)]
-    source = source_of(description, readme, (tag for (tag,) in newest), found)
+    found = [Image(*row) for row in dict.fromkeys(row[6:] for row in rows)]
+    source = source_of(description, readme, json.loads(newest or "[]"), found)
     text = packed(source)
     if text == before:
         return
