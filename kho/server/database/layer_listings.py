@@ -8,6 +8,7 @@ Who holds a lease knows the number of its attempt, and what it writes counts onl
 last one.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -20,6 +21,7 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
+    literal_column,
     null,
     or_,
     select,
@@ -30,12 +32,14 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from kho.oci.digest import Digest, parse_digest
 from kho.server.database.blobs import size_anywhere
-from kho.server.database.constructs import Now, OneOf, listed, strings
+from kho.server.database.constructs import Now, OneOf, OneOfNumbers, listed, strings
 from kho.server.database.engine import Transaction
 from kho.server.database.index_schema import layer_files, layer_listings
 from kho.server.database.repositories import ID_OF_NAME
 from kho.server.database.schema import blobs, repository_blobs
 from kho.server.database.statement import Statement
+
+FRESH: Final = 50
 
 _table = layer_listings.c
 _files = layer_files.c
@@ -65,7 +69,7 @@ _WAITING: Final = (
     select(_table.id)
     .where(_table.state == "waiting")
     .order_by(_table.requested_at.desc(), _table.id.desc())
-    .limit(1)
+    .limit(literal_column("1"))
     .with_for_update(skip_locked=True)
     .scalar_subquery()
 )
@@ -74,7 +78,7 @@ _LEFT: Final = (
     .where(_table.state == "running")
     .where(_table.lease_until < Now())
     .order_by(_table.requested_at.desc(), _table.id.desc())
-    .limit(1)
+    .limit(literal_column("1"))
     .with_for_update(skip_locked=True)
     .scalar_subquery()
 )
@@ -124,6 +128,27 @@ _FINISH: Final = Statement(
 )
 _REFUSE: Final = Statement(
     _HELD.values(state="refused", reason=bindparam("reason"), lease_until=null(), listed_at=Now())
+)
+_is_fresh = (_table.state == "waiting") & (_table.attempts == literal_column("0"))
+_FRESH: Final = Statement(
+    select(_table.id, _table.digest, blobs.c.size)
+    .join(blobs, blobs.c.digest == _table.digest)
+    .where(_is_fresh)
+    .order_by(_table.requested_at.desc(), _table.id.desc())
+    .limit(literal_column(str(FRESH)))
+)
+_REFUSE_FRESH: Final = Statement(
+    update(layer_listings)
+    .values(state="refused", reason=bindparam("reason"), listed_at=Now())
+    .where(
+        _table.id.in_(
+            select(_table.id)
+            .where(OneOfNumbers(_table.id, "numbers"))
+            .where(_is_fresh)
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(_table.digest)
 )
 _PUT: Final = Statement(
     insert(layer_files)
@@ -195,6 +220,14 @@ class Lease(NamedTuple):
     size: int | None
 
 
+class Fresh(NamedTuple):
+    """A layer that nobody has looked at."""
+
+    id: int
+    digest: str
+    size: int
+
+
 class Listed(NamedTuple):
     """What is known of a layer that a repository has; `state` is None when nobody asked."""
 
@@ -234,6 +267,17 @@ async def is_waiting(tx: Transaction) -> bool:
     """Whether there is something to lease."""
     row = await tx.one(_IS_WAITING)
     return row is not None and bool(row[0])
+
+
+async def fresh(tx: Transaction) -> list[Fresh]:
+    """The newest that nobody has leased so far, FRESH at most."""
+    return [Fresh(*row) for row in await tx.all(_FRESH)]
+
+
+async def refuse_fresh(tx: Transaction, ids: Iterable[int], reason: str) -> list[str]:
+    """They will not be listed; the digests of those that nobody has leased meanwhile."""
+    rows = await tx.all(_REFUSE_FRESH, numbers=json.dumps(list(ids)), reason=reason)
+    return [digest for (digest,) in rows]
 
 
 async def lease(tx: Transaction, lease_ms: int) -> Lease | None:

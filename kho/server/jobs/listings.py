@@ -1,23 +1,24 @@
 """Layers that were pushed are listed: one at a time, the newest first, far behind the requests.
 
-a row that waits ─► leased ─► bytes ─► a process (kho/server/inspection) ─► parts ─► rows
-                       └─ renewed while it lasts; when this worker dies, another takes it
+a row that waits ─► sifted ─► leased ─► bytes ─► a process (kho/server/inspection) ─► parts ─► rows
+                                  └─ renewed while it lasts; when this worker dies, another takes it
 
 Leases and refusals are not flushed: what the loss of power takes away is done once more.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from typing import Final
 
 from kho.layers.errors import LayerRefused
 from kho.layers.tar_header import is_header
 from kho.layers.zstd_frames import ZSTD_MAGIC, is_skippable
 from kho.oci.digest import parse_digest
+from kho.oci.errors import Unavailable
 from kho.server import telemetry
 from kho.server.database import layer_listings as rows
-from kho.server.database.layer_listings import Lease
+from kho.server.database.layer_listings import Fresh, Lease
 from kho.server.inspection.frames import Row
 from kho.server.inspection.order import DEFAULT, Bounds
 from kho.server.inspection.process import Failed, Refused, listing
@@ -25,6 +26,7 @@ from kho.server.resources import Resources
 from kho.server.storage.interface import BlobReader
 
 ATTEMPTS: Final = 3
+NO_TAR: Final = "not a tar layer: it is neither gzip, nor zstd, nor begins as a tar"
 LEASE_MS: Final = 60_000
 _RENEW_SECONDS: Final = 20.0
 # After an attempt that failed; it counts as long as the lease of a worker that has died.
@@ -41,13 +43,43 @@ async def work(resources: Resources, bounds: Bounds = DEFAULT) -> int:
     """List until nothing waits; how many layers were looked at."""
     index = resources.config.index
     count = 0
+    passed: set[int] = set()
     while index.enabled and index.files and await resources.database.read(rows.is_waiting):
+        count += await _sift(resources, passed)
         held = await resources.database.write_lazily(rows.lease, LEASE_MS)
         if held is None:
             break
         await _look(resources, held, bounds)
         count += 1
     return count
+
+
+async def _sift(resources: Resources, passed: set[int]) -> int:
+    """Refuse together what begins as no layer does; how many. `passed` are not looked at again."""
+    count = 0
+    while True:
+        fresh = [one for one in await resources.database.read(rows.fresh) if one.id not in passed]
+        refused = [one.id for one in fresh if not await _may_be_layer(resources, one)]
+        passed.update(one.id for one in fresh)
+        if not refused:
+            return count
+        for digest in await resources.database.write_lazily(rows.refuse_fresh, refused, NO_TAR):
+            telemetry.log_event("layer refused", "warning", digest=digest, reason=NO_TAR)
+            count += 1
+
+
+async def _may_be_layer(resources: Resources, one: Fresh) -> bool:
+    """Also where the bytes cannot be read: whoever leases it finds out."""
+    try:
+        reader = await resources.storage.open(parse_digest(one.digest), one.size)
+        if reader is not None:
+            with closing(reader):
+                await _begins_well(reader)
+    except Unavailable:
+        return True
+    except Refused:
+        return False
+    return True
 
 
 async def purge(resources: Resources) -> int:
@@ -119,7 +151,7 @@ async def _begins_well(reader: BlobReader) -> None:
         head += piece
     packed = head.startswith(_PACKED) or is_skippable(head)
     if head and not packed and not _begins_as_tar(head):
-        raise Refused("not a tar layer: it is neither gzip, nor zstd, nor begins as a tar")
+        raise Refused(NO_TAR)
 
 
 def _begins_as_tar(head: bytes) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from kho.oci.digest import Digest
 from kho.server.database import layer_listings as rows
@@ -21,6 +21,7 @@ from tests.flows.registry import Registry
 from tests.oci.samples import encode, image
 from tests.server.index.layered import REPOSITORY, listed, push_layers, resources_of, settled
 
+_ATTEMPTS = Statement(select(layer_listings.c.attempts).order_by(layer_listings.c.attempts))
 _LATER = Statement(update(layer_listings).values(lease_until=0))
 LAYER = gzip.compress(layer(file("a/b", b"content")), mtime=0)
 CONFIG = b'{"os": "linux", "architecture": "amd64"}'
@@ -82,6 +83,24 @@ async def test_what_is_surely_no_layer_gets_no_process(registry: Registry) -> No
         await resources.database.write(rows.request, [digest])
         assert await attempt(resources, Bounds(seconds=0.001)) == 1, number
         assert (await only(resources, digest)).reason.startswith("not a tar layer: ")
+
+
+@on_both_databases
+async def test_many_that_are_no_layers_are_refused_together(registry: Registry) -> None:
+    """Nobody leases them one by one; what may be a layer is listed all the same."""
+    resources = resources_of(registry)
+    bad = await push_layers(registry, *(b"no layer %d" % number for number in range(60)))
+    good = await push_layers(registry, LAYER)
+    await resources.database.write(rows.request, [*bad, *good])
+    stack = await settled(resources, [*bad, *good])
+    assert [one.state for one in stack.layers] == [State.REFUSED] * len(bad) + [State.DONE]
+    assert {one.reason for one in stack.layers[:-1]} == {listings.NO_TAR}
+    leased = await resources.database.read(_all_attempts)
+    assert leased == [0] * len(bad) + [1]
+
+
+async def _all_attempts(tx: Transaction) -> list[int]:
+    return [number for (number,) in await tx.all(_ATTEMPTS)]
 
 
 @on_both_databases
