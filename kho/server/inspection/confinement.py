@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from kho.server.inspection.order import Order
+from kho.server.inspection.seclusion import seclude
 
 NICE: Final = 15
 # It is the first to go where memory is out.
@@ -21,7 +22,7 @@ _GRACE_SECONDS: Final = 5
 
 
 def confine(order: Order) -> None:
-    """Bound memory, processor time and files; end with the worker that asked."""
+    """Bound memory, processor time and files; end with the worker that asked; shut the doors."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -45,3 +46,4 @@ def confine(order: Order) -> None:
         # At the soft limit of processor time it is SIGXCPU that ends it, which tells why.
         timed = what == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY
         resource.setrlimit(what, (least, least + _GRACE_SECONDS if timed else least))
+    seclude(libc)

@@ -170,6 +170,38 @@ async def test_who_reads_slowly_slows_the_layer() -> None:
     assert children() == before
 
 
+CAPTIVE = """
+import os, socket
+from kho.server.inspection.confinement import confine
+from kho.server.inspection.order import DEFAULT, Order
+
+confine(Order(os.getppid(), DEFAULT))
+for what, arguments in (
+    (open, ["/etc/hostname"]),
+    (os.mkdir, ["/tmp/kho-captive"]),
+    (os.kill, [os.getppid(), 0]),
+    (os.fork, []),
+    (os.execv, ["/bin/true", ["true"]]),
+    (socket.socket, []),
+    (os.pipe, []),
+):
+    try:
+        what(*arguments)
+    except PermissionError:
+        continue
+    print(what)
+"""
+
+
+def test_it_opens_nothing_and_reaches_nobody() -> None:
+    if "Seccomp_filters:" not in Path("/proc/self/status").read_text():
+        pytest.skip("the kernel cannot refuse calls")
+    done = subprocess.run(
+        [sys.executable, "-c", CAPTIVE], cwd=REPOSITORY, capture_output=True, check=True
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
 WORKER = """
 import asyncio
 from kho.server.inspection.order import Bounds
