@@ -26,6 +26,8 @@ INTERVAL: Final = 10.0
 MOST: Final = 20_000  # different things that were pulled or pushed since the last flush
 BATCH: Final = 64
 LAST_SECONDS: Final = 5.0
+# At the end: for the other workers, which end too, to write what they have counted.
+OTHERS_SECONDS: Final = 1.0
 TRIM_BATCH: Final = 1000
 
 
@@ -82,6 +84,9 @@ async def counting(resources: Resources) -> AsyncIterator[None]:
             async with asyncio.timeout(LAST_SECONDS):
                 await task
                 await flush(resources)
+                if resources.memory.keep(_Counts).later and resources.config.worker_count > 1:
+                    # Whether their index was pulled, too, another worker may know.
+                    await asyncio.sleep(OTHERS_SECONDS)
                 await flush(resources, last=True)
         except TimeoutError:
             task.cancel()

@@ -1,5 +1,7 @@
 """Pulls and pushes: what clients ask for, and what is counted for it."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import literal_column, select, update
 
@@ -215,6 +217,24 @@ async def test_counts_wait_for_the_database(registry: Registry) -> None:
         await traffic.flush(mine)
     await traffic.flush(mine, last=True)
     assert await counts(registry) == {"": 3, "1": 3, "latest": 3}
+
+
+@pytest.mark.settings(workers=2)
+@on_both_databases
+async def test_workers_that_end_together_count_one_pull(registry: Registry) -> None:
+    _, (child, _) = await push(registry)
+    await get(registry, "1")
+    await registry.start()
+    await get(registry, child)  # by the other worker
+    first, second = registry.workers
+
+    async def a_moment_later() -> None:
+        await asyncio.sleep(0.1)
+        await first.stop()
+
+    await asyncio.gather(second.stop(), a_moment_later())
+    await registry.start()
+    assert await counts(registry) == {"": 1, "1": 1}
 
 
 @on_both_databases
