@@ -54,6 +54,7 @@ __all__ = [
 CHECKPOINT: Final = 64 * 1024 * 1024
 BUSY_SECONDS: Final = 5.0
 BUSY_STEP: Final = 0.1
+STATUS_SECONDS: Final = 2.0
 EXPIRE_BATCH: Final = 100
 
 
@@ -93,20 +94,28 @@ async def find(resources: Resources, repository: str, upload_id: str, caller: Ca
 
 
 async def status(resources: Resources, row: UploadRow) -> int:
-    """How many bytes can be relied on; raise BlobUploadUnknown when they are gone."""
-    if row.size == 0:
-        return 0
+    """How many bytes can be relied on; raise BlobUploadUnknown when they are gone.
+
+    What a broken line still delivers of an earlier request is waited for a little: it would be sent
+    once more, and refused.
+    """
     try:
-        checkpoint = Checkpoint(row.size, row.state)
-        writer = await resources.storage.resume(row.id, row.algorithm, checkpoint)
-    except UploadBusy:
-        return row.size
-    except UploadMissing as error:
-        if await _placed(resources, row) is None:
-            raise _unknown(row.id) from error
+        row, writer = await _take(resources, row, STATUS_SECONDS)
+    except Unavailable:
+        return (await _still_open(resources, row)).size
+    except BlobUploadUnknown:
+        if row.size == 0 or await _placed(resources, row) is None:
+            raise
     else:
         await writer.abort()
     return row.size
+
+
+async def _still_open(resources: Resources, row: UploadRow) -> UploadRow:
+    fresh = await resources.database.read(rows.find, row.id, row.repository)
+    if fresh is None:
+        raise _unknown(row.id)
+    return fresh
 
 
 async def _placed(resources: Resources, row: UploadRow) -> Digest | None:
@@ -162,7 +171,7 @@ async def _writing(
     resources: Resources, row: UploadRow
 ) -> AsyncIterator[tuple[UploadRow, BlobWriter]]:
     """Be the session's only writer. A session that fills the disk is given up: 507 must pass."""
-    row, writer = await _take(resources, row)
+    row, writer = await _take(resources, row, BUSY_SECONDS)
     try:
         yield row, writer
     except InsufficientStorage:
@@ -211,13 +220,15 @@ async def cancel(resources: Resources, row: UploadRow) -> None:
     await resources.storage.discard(row.id)
 
 
-async def _take(resources: Resources, row: UploadRow) -> tuple[UploadRow, BlobWriter]:
+async def _take(
+    resources: Resources, row: UploadRow, patience: float
+) -> tuple[UploadRow, BlobWriter]:
     """Become the session's only writer, at what is acknowledged now.
 
     The row is read again under the storage's lock: whoever held the lock before has written it, or
     never will, since no write of a row outlives the lock (`write_lazily`).
     """
-    deadline = asyncio.get_running_loop().time() + BUSY_SECONDS
+    deadline = asyncio.get_running_loop().time() + patience
     while True:
         writer = None
         try:

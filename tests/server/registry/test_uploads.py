@@ -208,3 +208,43 @@ async def test_leftovers_of_crashes_expire_too(resources: Resources, registry: R
     await asyncio.sleep(0.05)
     await uploads.expire(aged(resources, 0.00001))
     assert list((registry.folder / "uploads").iterdir()) == []
+
+
+async def test_the_size_is_told_when_the_writer_has_ended(resources: Resources) -> None:
+    row = await uploads.start(resources, "a", ME, "sha256")
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def delivered() -> AsyncIterator[bytes]:
+        yield CONTENT
+        begun.set()
+        await go_on.wait()
+        raise BodyCut  # the client that asks has left this request long ago
+
+    for already in (0, len(CONTENT)):
+        task = asyncio.create_task(uploads.append(resources, row, Body(delivered())))
+        await begun.wait()
+        asked = asyncio.create_task(uploads.status(resources, row))
+        await asyncio.sleep(0.05)
+        assert not asked.done()
+        go_on.set()
+        assert await asked == already + len(CONTENT)
+        with pytest.raises(BodyCut):
+            await task
+        begun.clear()
+        go_on.clear()
+        row = await uploads.find(resources, "a", row.id, ME)
+
+
+async def test_a_writer_that_does_not_end_is_not_waited_for(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "STATUS_SECONDS", 0.05)
+    monkeypatch.setattr(uploads, "BUSY_STEP", 0.01)
+    row = await uploads.start(resources, "a", ME, "sha256")
+    await uploads.append(resources, row, body(CONTENT))
+    writer = await resources.storage.create(row.id, "sha256")
+    assert await uploads.status(resources, row) == len(CONTENT)  # and not what was read before
+    await uploads.cancel(resources, row)
+    with pytest.raises(BlobUploadUnknown):
+        await uploads.status(resources, row)
+    await writer.abort()
