@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "showDeletionImpact": {"tags": [{"tag": "1.0"}]},
     "deleteMany": {"tags": [{"tag": "1.0"}]},
     "pointTag": {"digest": PARTS["digest"]},
+    "startCheck": {"quick": True},
 }
 
 

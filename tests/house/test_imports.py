@@ -63,7 +63,6 @@ NO_REQUEST = {
     "kho/server/database/group_commit.py",  # at the end
     "kho/server/database/open.py",  # at the start
     "kho/server/database/postgres_schema.py",
-    "kho/server/database/soundness.py",  # khod fsck
 }
 
 

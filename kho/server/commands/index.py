@@ -2,7 +2,7 @@
 
 import click
 
-from kho.server.commands.operator import fail, operation, run
+from kho.server.commands.operator import OPERATOR, fail, operation, run
 from kho.server.registry import filling
 
 
@@ -19,7 +19,7 @@ def rebuild_command(*, name: str | None, **flags: object) -> None:
 
     Sizes, images, labels and the words of the search come from what is stored. Pulls stay counted.
     """
-    number = run(flags, lambda resources: filling.rebuild(resources, name))
+    number = run(flags, lambda resources: filling.rebuild(resources, name, by=OPERATOR))
     if name is not None and not number:
         fail(f"there is no repository {name}; `khod repos list` shows which there are")
     click.echo(f"{number} to be done by a running khod, within a minute if there are few")

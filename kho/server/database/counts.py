@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import FromClause, Integer, bindparam, func, select
+from sqlalchemy import FromClause, Integer, Text, bindparam, func, literal_column, select
 from sqlalchemy.sql.selectable import ScalarSelect
 
 from kho.server.database.constructs import Now, OneOf, listed
@@ -13,6 +13,7 @@ from kho.server.database.schema import (
     credentials,
     grants,
     group_names,
+    layer_listings,
     repositories,
     robots,
     trust_rules,
@@ -59,6 +60,32 @@ _COUNTS: Final = Statement(
 )
 
 
+def _layers(state: str) -> ScalarSelect[int]:
+    return (
+        select(func.count())
+        .where(layer_listings.c.state == literal_column(f"'{state}'", Text()))
+        .scalar_subquery()
+    )
+
+
+_INDEXING: Final = Statement(
+    select(
+        select(func.count()).where(repositories.c.indexed < 1).scalar_subquery(),
+        *map(_layers, ("waiting", "running", "done", "refused")),
+    )
+)
+
+
+class Indexing(NamedTuple):
+    """Repositories of which not all is known yet, and layers by what became of their files."""
+
+    repositories_waiting: int
+    layers_waiting: int
+    layers_running: int
+    layers_done: int
+    layers_refused: int
+
+
 class Counts(NamedTuple):
     """How many; `denied` and `failed` are events of the last 24 hours."""
 
@@ -84,3 +111,10 @@ async def all_counts(tx: Transaction) -> Counts:
     )
     assert row is not None
     return Counts(*map(int, row))
+
+
+async def indexing(tx: Transaction) -> Indexing:
+    """What the index has still to find out."""
+    row = await tx.one(_INDEXING)
+    assert row is not None
+    return Indexing(*map(int, row))

@@ -18,7 +18,7 @@
                                                          hashed; a child ends with its parent
     trust_rules, issuer_keys, signing_keys               whom we believe, whose keys, our keys
     throttles, familiar_addresses                        failed logins
-    audit_events                                         what happened
+    audit_events, storage_checks                         what happened; checks that were asked for
     revisions                                            a number that grows with every change of
                                                          who may do what
 
@@ -42,6 +42,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from kho.server.database.check_schema import storage_checks
 from kho.server.database.columns import (
     BY_KEY,
     STRICT,
@@ -83,6 +84,7 @@ __all__ = [
     "search_documents",
     "search_words",
     "signing_keys",
+    "storage_checks",
     "tag_history",
     "tags",
     "throttles",
@@ -91,7 +93,7 @@ __all__ = [
     "uploads",
 ]
 
-REVISION: Final = "0004"  # the newest step in migrations/versions
+REVISION: Final = "0005"  # the newest step in migrations/versions
 
 repositories = Table(
     "repositories",

@@ -7,7 +7,7 @@ from typing import Final
 from kho.server.index import audit, throttle, traffic
 from kho.server.index.tokens import credentials, keys
 from kho.server.jobs import listings
-from kho.server.registry import filling, uploads
+from kho.server.registry import checking, filling, uploads
 from kho.server.resources import Resources
 
 
@@ -30,4 +30,5 @@ JOBS: Final = (
     Job("forget failed logins", 600.0, throttle.purge),
     Job("list layers", 1.0, listings.work),
     Job("forget layers", 3600.0, listings.purge),
+    Job("check what is stored", 2.0, checking.work),
 )

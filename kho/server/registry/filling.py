@@ -19,7 +19,8 @@ from kho.oci.digest import parse_digest
 from kho.oci.errors import ManifestInvalid
 from kho.oci.manifest import Manifest, parse_manifest
 from kho.server import telemetry
-from kho.server.database import facts, filling, images, layer_listings, search_writing
+from kho.server.database import audit, facts, filling, images, layer_listings, search_writing
+from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.facts import Doubted
 from kho.server.database.filling import StoredManifest
@@ -36,6 +37,8 @@ TAGS: Final = 200
 
 async def fill(resources: Resources) -> int:
     """Find out what is not known; of how many repositories it was."""
+    if not resources.config.index.enabled:
+        return 0
     done = after = 0
     while True:
         found = await resources.database.read(facts.doubted, after, REPOSITORIES)
@@ -53,9 +56,26 @@ async def fill(resources: Resources) -> int:
                 done += 1
 
 
-async def rebuild(resources: Resources, repository: str | None) -> int:
+async def rebuild(
+    resources: Resources,
+    repository: str | None,
+    *,
+    by: str,
+    address: str = "",
+    request_id: str = "",
+) -> int:
     """Have everything of a repository, or of all, found out again; how many those are."""
-    return await resources.database.write(facts.doubt_all, repository)
+    event = Event(
+        "index.rebuild", "allowed", by, repository, address=address, request_id=request_id
+    )
+    return await resources.database.write(_doubt, event)
+
+
+async def _doubt(tx: Transaction, event: Event) -> int:
+    found = await facts.doubt_all(tx, event.repository)
+    if found:
+        await audit.record(tx, event)
+    return found
 
 
 async def _fill(resources: Resources, one: Doubted) -> None:

@@ -27,12 +27,14 @@ class Check:
     """A run: what to look at and how closely.
 
     `quick` does not read the bytes of blobs. What nobody claims and is younger than `min_age`
-    seconds may belong to a push that is under way. `progress` is told what was counted.
+    seconds may belong to a push that is under way. `progress` is told what was counted. A `gentle`
+    one looks at one thing at a time, and rests as long as it has worked.
     """
 
     resources: Resources
     quick: bool = False
     min_age: float = 3600.0
+    gentle: bool = False
     progress: Callable[[Counter[str]], None] = lambda _: None
     counted: Counter[str] = field(default_factory=Counter)
 

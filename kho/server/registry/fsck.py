@@ -10,6 +10,7 @@ matters, and so does a repair: what has become right meanwhile stays as it is.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from kho.oci.errors import RegistryError
@@ -18,12 +19,14 @@ from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.registry import fsck_bytes, fsck_rows
 from kho.server.registry.finding import Check, Finding
+from kho.server.threads import Threads
 
 __all__ = ["Check", "Finding", "findings", "repaired"]
 
 PAGE: Final = 500
 SETTLE_SECONDS: Final = 1.0
 AT_ONCE: Final = 2
+REST_SECONDS: Final = 5.0
 
 T = TypeVar("T")
 Look = Callable[[Check, T], Awaitable[list[Finding]]]
@@ -38,6 +41,13 @@ _ROWS: Final[Sequence[tuple[str, Keys[Any], Any, Look[Any]]]] = (
     ("moves of tags", consistency.move_ids, 0, fsck_rows.move),
     ("uploads", inventory.upload_ids, "", fsck_bytes.upload),
 )
+
+
+class _Thread(Threads):
+    """For the database's own check; there from the first check on."""
+
+    def __init__(self) -> None:
+        super().__init__("soundness", 1)
 
 
 async def findings(check: Check) -> AsyncIterator[Finding]:
@@ -76,7 +86,8 @@ async def repaired(check: Check, finding: Finding, actor: str) -> Finding:
 
 async def _database(check: Check) -> AsyncIterator[Finding]:
     url = check.resources.config.database_url
-    for told in await soundness.damage(url, quick=check.quick):
+    thread = check.resources.memory.keep(_Thread)
+    for told in await soundness.damage(url, thread, quick=check.quick):
         yield Finding("database.damaged", "the database", told, "")
 
 
@@ -88,11 +99,15 @@ async def _pages(check: Check, keys: Keys[T], first: T) -> AsyncIterator[list[T]
 
 
 async def _twice(check: Check, items: Sequence[T], look: Look[T]) -> list[Finding]:
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns = asyncio.Semaphore(1 if check.gentle else AT_ONCE)
 
     async def looked(item: T) -> list[Finding]:
         async with turns:
-            return await _look(check, item, look)
+            began = monotonic()
+            found = await _look(check, item, look)
+            if check.gentle:
+                await asyncio.sleep(min(monotonic() - began, REST_SECONDS))
+            return found
 
     first = await asyncio.gather(*map(looked, items))
     suspects = [item for item, found in zip(items, first, strict=True) if found]

@@ -148,6 +148,9 @@ NEVER_COMPARED = [
     "roles.actions",
     "search_documents.source",
     "signing_keys.private_key",
+    "storage_checks.checked",
+    "storage_checks.findings",
+    "storage_checks.state",
     "trust_rules.conditions",
     "trust_rules.jwks_url",
 ]

@@ -221,11 +221,11 @@ async def test_rebuild_mends_what_is_wrong(registry: Registry) -> None:
     ):
         connection.execute(spoil)
     connection.close()
-    assert await filling.rebuild(resources, "nothing") == 0
-    assert await filling.rebuild(resources, "other") == 1
+    assert await filling.rebuild(resources, "nothing", by="operator") == 0
+    assert await filling.rebuild(resources, "other", by="operator") == 1
     assert await filling.fill(resources) == 1
     assert (await facts(registry))[0][1] != expected[0][1]
-    assert await filling.rebuild(resources, None) == 3
+    assert await filling.rebuild(resources, None, by="operator") == 3
     assert await filling.fill(resources) == 3
     assert await facts(registry) == expected
 
@@ -236,6 +236,6 @@ async def test_one_that_cannot_be_read_does_not_hold_up_the_others(registry: Reg
     connection = open_file(str(registry.folder.parent / "kho.db"), mode="rw")
     connection.execute("UPDATE manifests SET body = X'00'")
     connection.close()
-    await filling.rebuild(resources, None)
+    await filling.rebuild(resources, None, by="operator")
     assert await filling.fill(resources) == 3
     assert {row[3] for row in (await facts(registry))[0]} == {1}

@@ -86,6 +86,9 @@ class _Schemas:
         for one in operations:
             self._types += [kind for kind in (one.body, one.answer) if kind is not None]
         schemas, self.components = msgspec.json.schema_components(self._types, ref_template=_REF)
+        for one in self.components.values():
+            if "description" in one:
+                one["description"] = inspect.cleandoc(one["description"])
         self._schemas = list(schemas)
 
     def of(self, kind: Any) -> dict[str, Any]:  # noqa: ANN401  a struct, or a list of them

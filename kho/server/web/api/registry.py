@@ -6,6 +6,8 @@ from typing import Final
 from kho import __version__
 from kho.oci.errors import RegistryError
 from kho.server.config import describe
+from kho.server.index import counts
+from kho.server.jobs.schedule import JOBS
 from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Operation, Told
@@ -28,12 +30,39 @@ class Part(Told, frozen=True):
     problem: str
 
 
+class Job(Told, frozen=True):
+    """Work that every worker does beside its requests, so often."""
+
+    name: str
+    seconds: float
+
+
 class Health(Told, frozen=True):
-    """How the registry is."""
+    """How the registry is, and what its workers do."""
 
     version: str
     good: bool
     parts: list[Part]
+    workers: int
+    jobs: list[Job]
+
+
+class Counts(Told, frozen=True):
+    """How many of what there is; `denied` and `failed` are events of the last 24 hours."""
+
+    repositories: int
+    public: int
+    tags: int
+    users: int
+    admins: int
+    disabled: int
+    groups: int
+    robots: int
+    grants: int
+    tokens: int
+    rules: int
+    denied: int
+    failed: int
 
 
 async def list_settings(resources: Resources, call: Call[None, None]) -> Listing[Setting]:  # noqa: ARG001
@@ -48,7 +77,18 @@ async def show_health(resources: Resources, call: Call[None, None]) -> Health:  
         await _part("database", resources.database.ping()),
         await _part("storage", resources.storage.ping()),
     ]
-    return Health(version=__version__, good=all(one.good for one in parts), parts=parts)
+    return Health(
+        version=__version__,
+        good=all(one.good for one in parts),
+        parts=parts,
+        workers=resources.config.worker_count,
+        jobs=[Job(name=one.name, seconds=one.seconds) for one in JOBS],
+    )
+
+
+async def show_counts(resources: Resources, call: Call[None, None]) -> Counts:  # noqa: ARG001
+    """Counted now."""
+    return Counts(**(await counts.every(resources))._asdict())
 
 
 async def _part(name: str, trial: Awaitable[None]) -> Part:
@@ -79,5 +119,15 @@ OPERATIONS: Final = (
         summary="Say whether database and storage work",
         function=show_health,
         answer=Health,
+    ),
+    Operation(
+        id="showCounts",
+        noun="registry",
+        method="GET",
+        path="/counts",
+        action=Action.ADMIN,
+        summary="Count repositories, accounts, grants",
+        function=show_counts,
+        answer=Counts,
     ),
 )

@@ -9,11 +9,13 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.api import (
     account,
+    checks,
     deletion,
     files,
     grants,
     groups,
     images,
+    indexing,
     keys,
     openapi,
     registry,
@@ -82,5 +84,7 @@ OPERATIONS: Final = (
     *keys.OPERATIONS,
     *trail.OPERATIONS,
     *registry.OPERATIONS,
+    *checks.OPERATIONS,
+    *indexing.OPERATIONS,
 )
 API: Final[tuple[Route, ...]] = tuple(one.route for one in OPERATIONS)
