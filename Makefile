@@ -68,11 +68,19 @@ format: .venv/development ## let ruff format and fix
 	$(BIN)/ruff format .
 
 TEXTS := kho/server/web/ui/locale
+# Errors whose texts pages show: kho/server/web/ui/wording.py
+WORDED := BlobUnknown BlobUploadInvalid BlobUploadUnknown Conflict Denied DigestInvalid Disallowed \
+	InsufficientStorage Invalid InvalidRequest ManifestInvalid ManifestTooLarge \
+	ManifestUnknown NameInvalid NameUnknown NotFound PageNumberInvalid PlatformInvalid \
+	PreconditionFailed RangeInvalid RequestTimeout RouteUnknown SizeInvalid TagInvalid \
+	TooManyRequests Unauthorized Unavailable UnknownError Unsupported UnsupportedEncoding \
+	UriTooLong Worded Words _unfit
+
 .PHONY: texts
 texts: .venv/development ## gather what pages say into the catalogues of the other languages
 	@mkdir -p .cache
-	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --keywords told:1,2 --no-location \
-		--sort-output --omit-header --output-file .cache/kho.pot kho/server/web
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --keywords "told:1,2 $(WORDED)" --no-location \
+		--sort-output --omit-header --output-file .cache/kho.pot kho/oci kho/server
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap \
 		--domain kho --input-file .cache/kho.pot --output-dir $(TEXTS) --locale vi
 

@@ -28,7 +28,9 @@ class Digest:
             allowed = " or ".join(
                 f"{name}:<{size} hex digits>" for name, size in HEX_LENGTH.items()
             )
-            raise DigestInvalid(f"not a digest: expected {allowed}", detail=text[:256])
+            raise DigestInvalid(
+                "not a digest: expected %(allowed)s", allowed=allowed, detail=text[:256]
+            )
         algorithm, value = match.group(1, 2) if match.group(1) else match.group(3, 4)
         return cls(algorithm, value)
 

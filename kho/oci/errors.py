@@ -35,7 +35,26 @@ import json
 from typing import ClassVar
 
 
-class RegistryError(Exception):
+class Worded(Exception):
+    """An error whose text people read: a template, and what stands in it.
+
+    `str(error)` is English. Pages find the template in the catalogue of their language, so it is
+    written where it is raised (tests/house/test_words.py). A value may be a Worded itself.
+    """
+
+    def __init__(self, template: str, /, **values: object) -> None:
+        super().__init__(template % values if values else template)
+        self.template = template
+        self.values = values
+
+
+class Words(str):
+    """A value of a text that is put into other languages, too; str() of it is English."""
+
+    __slots__ = ()
+
+
+class RegistryError(Worded):
     """An answer that the specification has a code for.
 
     `detail` is any JSON value; `headers` go out with the answer.
@@ -46,13 +65,15 @@ class RegistryError(Exception):
 
     def __init__(
         self,
-        message: str,
+        template: str,
+        /,
         *,
         detail: object = None,
         headers: tuple[tuple[str, str], ...] = (),
+        **values: object,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        super().__init__(template, **values)
+        self.message = str(self)
         self.detail = detail
         self.headers = headers
 
@@ -96,8 +117,11 @@ class Unavailable(RegistryError):
     status = 503
     code = "UNAVAILABLE"
 
-    def __init__(self, message: str, *, retry_after: int = 2, detail: object = None) -> None:
-        super().__init__(message, detail=detail, headers=(("Retry-After", str(retry_after)),))
+    def __init__(
+        self, template: str, /, *, retry_after: int = 2, detail: object = None, **values: object
+    ) -> None:
+        headers = (("Retry-After", str(retry_after)),)
+        super().__init__(template, detail=detail, headers=headers, **values)
 
 
 class InsufficientStorage(RegistryError):
@@ -113,8 +137,8 @@ class TooManyRequests(RegistryError):
     status = 429
     code = "TOOMANYREQUESTS"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, headers=(("Retry-After", str(retry_after)),))
+    def __init__(self, template: str, /, *, retry_after: int = 1, **values: object) -> None:
+        super().__init__(template, headers=(("Retry-After", str(retry_after)),), **values)
 
 
 class RequestTimeout(RegistryError):

@@ -80,7 +80,7 @@ def parse_manifest(content: bytes, content_type: str | None) -> Manifest:
         annotations = _annotations(value)
         artifact_type = _artifact_type(value, media_type)
     except (JsonRefused, DigestInvalid) as error:
-        raise ManifestInvalid(f"manifest refused: {error}") from error
+        raise ManifestInvalid("manifest refused: %(error)s", error=error) from error
     return Manifest(media_type, artifact_type, references, subject, annotations)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
+from kho.oci.errors import Worded
+
 _PART: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 # What `uname -m` and people say, in the words of Go, which indexes are written in.
 _ARCHITECTURES: Final = {
@@ -29,7 +31,7 @@ _PLAIN: Final = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
 _NUMBERED: Final = re.compile(r"v([0-9]{1,2})(?:\.([0-9]{1,2}))?", re.ASCII)
 
 
-class PlatformInvalid(ValueError):
+class PlatformInvalid(Worded, ValueError):
     """Not a platform; one line that says what is allowed."""
 
 
@@ -50,8 +52,9 @@ class Platform:
             parts = ["linux", *parts]
         if len(parts) > 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004
             raise PlatformInvalid(
-                f"{text!a:.100} is no platform: expected os/architecture or"
-                " os/architecture/variant, as linux/amd64 or linux/arm/v7"
+                "%(text)s is no platform: expected os/architecture or"
+                " os/architecture/variant, as linux/amd64 or linux/arm/v7",
+                text=ascii(text)[:100],
             )
         system, architecture, *rest = (part.lower() for part in parts)
         return cls._normal(system, architecture, rest[0] if rest else "")

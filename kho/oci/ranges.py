@@ -52,7 +52,8 @@ def parse_range(header: str, size: int) -> ByteRange | None:
         stop = size if last == "" else min(size, int(last) + 1)
     if start >= stop:
         raise RangeInvalid(
-            f"the range lies outside the content of {size} bytes",
+            "the range lies outside the content of %(size)s bytes",
+            size=size,
             headers=(("Content-Range", f"bytes */{size}"),),
         )
     return ByteRange(start, stop)

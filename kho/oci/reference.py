@@ -42,8 +42,10 @@ def parse_name(text: str) -> str:
     """Return the repository name, or raise NameInvalid."""
     if len(text) > NAME_LENGTH or _NAME.fullmatch(text) is None:
         raise NameInvalid(
-            "not a repository name: lower-case letters and digits in components divided by '/', "
-            f"inside them single '.', '_', '__' or '-'; at most {NAME_LENGTH} characters",
+            "not a repository name: lower-case letters and digits in components divided"
+            " by '/', inside them single '.', '_', '__' or '-'; at most %(most)s"
+            " characters",
+            most=NAME_LENGTH,
             detail={"name": text[: NAME_LENGTH + 1]},
         )
     return text
@@ -54,8 +56,9 @@ def parse_tag(text: str) -> str:
     """Return the tag, or raise TagInvalid."""
     if _TAG.fullmatch(text) is None:
         raise TagInvalid(
-            "not a tag: letters, digits, '_', '.', '-', not starting with '.' or '-', "
-            f"at most {TAG_LENGTH} characters",
+            "not a tag: letters, digits, '_', '.', '-', not starting with '.' or '-', at"
+            " most %(most)s characters",
+            most=TAG_LENGTH,
             detail={"tag": text[: TAG_LENGTH + 1]},
         )
     return text

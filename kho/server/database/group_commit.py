@@ -271,7 +271,7 @@ class GroupCommit:
             if isinstance(error, sqlite3.Error):
                 handed.error = translated(error)
             else:
-                handed.error = Unavailable(f"the transaction failed: {error}")
+                handed.error = Unavailable("the transaction failed: %(error)s", error=error)
             handed.error.__cause__ = error
 
 

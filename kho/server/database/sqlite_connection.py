@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from kho.oci.errors import InsufficientStorage, Unavailable
+from kho.oci.errors import InsufficientStorage, Unavailable, Words
 from kho.server.database.errors import ConstraintViolated, UnusableDatabase
 from kho.server.database.statement import Row, Statement, Value
 from kho.server.policy.patterns import quick
@@ -45,16 +45,16 @@ _SOUND_BRANCHES: Final = {(3, 44): 6, (3, 50): 7}
 _FULL: Final = 13
 _CONSTRAINT: Final = 19
 _PASSING: Final = {
-    5: "the database is locked",
-    6: "the database is locked",
-    7: "the database is out of memory",
-    8: "the database is read-only",
-    9: "the query was interrupted",
-    10: "the database's disk fails",
-    11: "the database is damaged",
-    14: "the database cannot be opened",
-    15: "the database is locked",
-    26: "the database is damaged",
+    5: Words("the database is locked"),
+    6: Words("the database is locked"),
+    7: Words("the database is out of memory"),
+    8: Words("the database is read-only"),
+    9: Words("the query was interrupted"),
+    10: Words("the database's disk fails"),
+    11: Words("the database is damaged"),
+    14: Words("the database cannot be opened"),
+    15: Words("the database is locked"),
+    26: Words("the database is damaged"),
 }
 
 
@@ -142,7 +142,7 @@ def translated(error: "sqlite3.Error") -> Exception:
     if code == _CONSTRAINT:
         return ConstraintViolated(str(error))
     if code in _PASSING:
-        return Unavailable(_PASSING[code])
+        return Unavailable("%(trouble)s", trouble=_PASSING[code])
     if isinstance(error, sqlite3.InterfaceError) and "binding parameter" in str(error):
         # What SQLite cannot copy for want of memory is told as if its type were wrong.
         return Unavailable("the database lacks memory")

@@ -1,7 +1,9 @@
 """Why an operation on accounts, tokens, grants was refused; the text is for the operator."""
 
+from kho.oci.errors import Worded
 
-class Refused(Exception):
+
+class Refused(Worded):
     """Nothing was changed."""
 
 

@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from kho.oci.errors import RegistryError, TooManyRequests, Unauthorized
+from kho.oci.errors import RegistryError, TooManyRequests, Unauthorized, Words
 from kho.server import telemetry
 from kho.server.database import accounts, groups
 from kho.server.database.accounts import AccountRow
@@ -32,8 +32,8 @@ from kho.server.policy.throttle import place_of
 from kho.server.resources import Resources
 from kho.server.threads import FileThreads
 
-WRONG: Final = "authentication required: wrong user name or password"
-GONE: Final = "authentication required: the account of this token is gone"
+WRONG: Final = Words("authentication required: wrong user name or password")
+GONE: Final = Words("authentication required: the account of this token is gone")
 REMEMBERED: Final = 10_000
 OWNER_SECONDS: Final = 60.0
 # Of one access token from one address the trail has one login in this time.
@@ -130,7 +130,7 @@ async def _check_owner(resources: Resources, identity: Identity) -> None:
     if until.get(identity.subject, 0.0) > time.monotonic():
         return
     if not await still_there(resources, identity):
-        raise Unauthorized(GONE)
+        raise Unauthorized("%(reason)s", reason=GONE)
     if identity.source == "ldap":
         if len(until) >= REMEMBERED:
             until.clear()
@@ -166,7 +166,7 @@ async def _by_password(
     given = passwords.encoded(password)
     if given is None or not _possible(username):
         _note_failure(resources, address, "failed")
-        raise Unauthorized(WRONG)
+        raise Unauthorized("%(reason)s", reason=WRONG)
     attempt = _Attempt(username, username.lower(), password, given, address, place_of(address))
     proofs = resources.memory.drawer(_Proofs)
     try:
@@ -202,7 +202,7 @@ async def _prove(resources: Resources, attempt: _Attempt, proofs: _Proofs, mark:
     if proof is None:
         await throttle.failed(resources, admission)
         _note_failure(resources, attempt.address, "failed", attempt.username)
-        raise Unauthorized(WRONG)
+        raise Unauthorized("%(reason)s", reason=WRONG)
     resources.memory.keep(passwords.Line).forgive()
     await throttle.succeeded(resources, admission, embedded=row is not None)
     _note_login(resources, proof.identity, attempt.address)

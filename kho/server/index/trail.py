@@ -7,6 +7,7 @@ from typing import Final
 from kho.server.database import audit
 from kho.server.database.audit import AuditRow, Filter
 from kho.server.index.errors import Invalid
+from kho.server.policy.errors import Disallowed
 from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources
 
@@ -34,8 +35,11 @@ def moment(text: str, now_ms: int) -> int:
         found = datetime.fromisoformat(text)
         return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        allowed = "a time ago such as 90m, 12h, 7d, a date such as 2026-11-01, or ISO 8601"
-        raise ValueError(f"{text!a} is no time; allowed is {allowed}") from None
+        raise Disallowed(
+            "%(text)s is no time; allowed is a time ago such as 90m, 12h, 7d, a date such as"
+            " 2026-11-01, or ISO 8601",
+            text=ascii(text),
+        ) from None
 
 
 async def wanted(
@@ -61,8 +65,8 @@ async def wanted(
             repository=repository,
             outcome=outcome,
         )
-    except ValueError as error:
-        raise Invalid(str(error)) from None
+    except Disallowed as error:
+        raise Invalid(error.template, **error.values) from None
 
 
 async def page(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from kho.server.policy.errors import Disallowed
 from kho.server.policy.patterns import matches
 
 
@@ -180,6 +181,8 @@ def parse_actions(words: Iterable[str]) -> frozenset[Action]:
             continue
         if word not in ON_REPOSITORIES:
             names = ", ".join((*ON_REPOSITORIES, "*"))
-            raise ValueError(f"{word!a} is no action; allowed are {names}")
+            raise Disallowed(
+                "%(word)s is no action; allowed are %(names)s", word=ascii(word), names=names
+            )
         found.add(Action(word))
     return frozenset(found)

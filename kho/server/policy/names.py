@@ -3,10 +3,12 @@
 import re
 from typing import Final
 
+from kho.oci.errors import Words
+
 RESERVED: Final = ("anonymous", "everyone", "operator")
-ALLOWED_TEXT: Final = (
-    "1 to 128 small letters, digits and . _ @ -, beginning with a letter or digit, and not one of "
-    + ", ".join(RESERVED)
+ALLOWED_TEXT: Final = Words(
+    "1 to 128 small letters, digits and . _ @ -, beginning with a letter or digit, and not one of"
+    " anonymous, everyone, operator"
 )
 _GRAMMAR: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}", re.ASCII)
 

@@ -12,13 +12,16 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from kho.oci.errors import Words
+from kho.server.policy.errors import Disallowed
+
 _ALLOWED: Final = re.compile(r"[a-z0-9._/*?-]{1,255}", re.ASCII)
 _WILD: Final = re.compile(r"\*\*|\*|\?")
 _PART: Final = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 _STAR: Final = re.compile(r"\[\^/\]\*")
 _LIKE: Final = {"**": "%", "*": "%", "?": "_"}
 _END: Final = "\0"  # what follows a name in its range: no name holds it
-ALLOWED_TEXT: Final = (
+ALLOWED_TEXT: Final = Words(
     "a repository name, where * stands for part of a component and ** for any number of them"
 )
 
@@ -47,7 +50,11 @@ class NameRange(NamedTuple):
 def compiled(pattern: str) -> re.Pattern[str]:
     """The pattern as an expression for `fullmatch`. Raises ValueError where it is none."""
     if not _ALLOWED.fullmatch(pattern) or "***" in pattern:
-        raise ValueError(f"{pattern!a} is not allowed; allowed is {ALLOWED_TEXT}")
+        raise Disallowed(
+            "%(pattern)s is not allowed; allowed is %(allowed)s",
+            pattern=ascii(pattern),
+            allowed=ALLOWED_TEXT,
+        )
     return re.compile(quick(_expression(pattern)), re.ASCII | re.DOTALL)
 
 

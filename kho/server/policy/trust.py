@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from kho.server.policy.errors import Disallowed
+
 Conditions = Mapping[str, tuple[str, ...]]
 
 # Longer claims match nothing: no rule is about them, and matching stays quick.
@@ -54,29 +56,38 @@ class Rule(NamedTuple):
 def check_conditions(issuer: str, conditions: Conditions) -> None:
     """Raise ValueError for conditions that are not allowed, or that would let strangers in."""
     if len(conditions) > _CONDITIONS:
-        raise ValueError(f"at most {_CONDITIONS} claims can have conditions")
+        raise Disallowed("at most %(most)s claims can have conditions", most=_CONDITIONS)
     for claim, globs in conditions.items():
         if not _NAME.fullmatch(claim):
-            raise ValueError(
-                f"{claim!a} is no name of a claim; allowed are letters, digits and _ . : / @ -"
+            raise Disallowed(
+                "%(claim)s is no name of a claim; allowed are letters, digits and _ . : / @ -",
+                claim=ascii(claim),
             )
         for glob in globs:
             _check_glob(claim, glob)
     names = _needed(issuer)
     if not any(_pinned(conditions, name) for name in names):
-        kind = "an id" if SUBJECT not in names else "the workload"
-        raise ValueError(
-            f"the conditions must pin {kind}, or strangers could come in: give one of"
-            f" {', '.join(names)} (ids without wildcards"
-            + (", sub not beginning with one)" if SUBJECT in names else ")")
+        given = ", ".join(names)
+        if SUBJECT not in names:
+            raise Disallowed(
+                "the conditions must pin an id, or strangers could come in: give one of %(names)s"
+                " (ids without wildcards)",
+                names=given,
+            )
+        raise Disallowed(
+            "the conditions must pin the workload, or strangers could come in: give one of"
+            " %(names)s (ids without wildcards, sub not beginning with one)",
+            names=given,
         )
 
 
 def _check_glob(claim: str, glob: str) -> None:
     if not glob or len(glob) > _CLAIM_CHARACTERS or not glob.isprintable():
-        raise ValueError(f"the condition on {claim} must be printable text, where * and ? are wild")
+        raise Disallowed(
+            "the condition on %(claim)s must be printable text, where * and ? are wild", claim=claim
+        )
     if glob.count("*") > 16:  # noqa: PLR2004
-        raise ValueError(f"the condition on {claim} has more than 16 times *")
+        raise Disallowed("the condition on %(claim)s has more than 16 times *", claim=claim)
 
 
 def _needed(issuer: str) -> tuple[str, ...]:

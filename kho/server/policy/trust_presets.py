@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from kho.server.policy.errors import Disallowed
 from kho.server.policy.trust import ACCOUNT, NAMESPACE, Conditions
 
 GITHUB_ISSUER: Final = "https://token.actions.githubusercontent.com"
@@ -34,18 +35,21 @@ def github(
 ) -> Conditions:
     """Workflows of a repository OWNER/REPO; all that is given must hold. Raises ValueError."""
     if not _REPOSITORY.fullmatch(repository):
-        raise ValueError(f"{repository!a} is no repository; allowed is OWNER/REPO")
+        raise Disallowed(
+            "%(repository)s is no repository; allowed is OWNER/REPO", repository=ascii(repository)
+        )
     if repository_id is None and owner_id is None:
-        raise ValueError(
-            f"give the id of {repository} too, because a name can be taken by others once it is"
-            f" free: --repository-id, as `gh api repos/{repository} --jq .id` prints it, or"
-            f" --owner-id, as `gh api repos/{repository} --jq .owner.id` does"
+        raise Disallowed(
+            "give the id of %(repository)s too, because a name can be taken by others"
+            " once it is free: its repository id, as `gh api repos/%(repository)s --jq .id`"
+            " prints it, or its owner id, as `gh api repos/%(repository)s --jq .owner.id` does",
+            repository=repository,
         )
     found: dict[str, tuple[str, ...]] = {"repository": (repository,)}
     if repository_id is not None:
-        found["repository_id"] = (_id(repository_id, "--repository-id"),)
+        found["repository_id"] = (_id(repository_id),)
     if owner_id is not None:
-        found["repository_owner_id"] = (_id(owner_id, "--owner-id"),)
+        found["repository_owner_id"] = (_id(owner_id),)
     _add_refs(found, "ref", [f"refs/heads/{one}" for one in branches], "branch")
     _add_refs(found, "ref", [f"refs/tags/{one}" for one in tags], "tag")
     if environments:
@@ -71,15 +75,18 @@ def gitlab(
     Without `protected` the pipelines of merge requests come in, those of forks perhaps too.
     """
     if not _PROJECT.fullmatch(project):
-        raise ValueError(f"{project!a} is no project; allowed is GROUP/PROJECT")
+        raise Disallowed(
+            "%(project)s is no project; allowed is GROUP/PROJECT", project=ascii(project)
+        )
     if project_id is None:
-        raise ValueError(
-            f"give the id of {project} too, because a name can be taken by others once it is free:"
-            " --project-id, which the menu of the project's page copies"
+        raise Disallowed(
+            "give the id of %(project)s too, because a name can be taken by others once"
+            " it is free: its project id, which the menu of the project's page copies",
+            project=project,
         )
     found: dict[str, tuple[str, ...]] = {
         "project_path": (project,),
-        "project_id": (_id(project_id, "--project-id"),),
+        "project_id": (_id(project_id),),
     }
     _add_refs(found, "ref_path", [f"refs/heads/{one}" for one in branches], "branch")
     _add_refs(found, "ref_path", [f"refs/tags/{one}" for one in tags], "tag")
@@ -94,7 +101,9 @@ def kubernetes(account: str) -> Conditions:
     """Pods with the service account NAMESPACE/NAME. Raises ValueError."""
     parts = _ACCOUNT.fullmatch(account)
     if parts is None:
-        raise ValueError(f"{account!a} is no service account; allowed is NAMESPACE/NAME")
+        raise Disallowed(
+            "%(account)s is no service account; allowed is NAMESPACE/NAME", account=ascii(account)
+        )
     return {
         "sub": (f"system:serviceaccount:{parts[1]}:{parts[2]}",),
         NAMESPACE: (parts[1],),
@@ -115,7 +124,7 @@ def _workflow(repository: str, name: str) -> str:
     return name if "/" in name else f"{repository}/.github/workflows/{name}@*"
 
 
-def _id(text: str, option: str) -> str:
+def _id(text: str) -> str:
     if not _ID.fullmatch(text):
-        raise ValueError(f"{option} {text!a} is no id; allowed are digits")
+        raise Disallowed("%(text)s is no id; allowed are digits", text=ascii(text))
     return text

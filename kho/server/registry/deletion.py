@@ -288,7 +288,7 @@ async def _number(tx: Transaction, repository: str) -> int:
 
 def _check_number(count: int) -> None:
     if not 1 <= count <= MOST:
-        raise InvalidRequest(f"1 to {MOST} tags and digests at a time")
+        raise InvalidRequest("1 to %(most)s tags and digests at a time", most=MOST)
 
 
 def parse_targets(targets: Sequence[str]) -> tuple[list[str], list[Digest]]:

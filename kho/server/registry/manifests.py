@@ -130,8 +130,19 @@ def _check_tag(push: Push, tag: str, was: str | None, digest: str) -> None:
     action = Action.TAG if was is None else Action.OVERWRITE
     if was == digest or allowed(push.caller.principal, action, push.repository):
         return
-    what = "is new, and making one" if was is None else "exists, and moving it"
-    raise Denied(f"the tag {tag} {what} needs the action `{action}`", detail={"tag": tag})
+    if was is None:
+        raise Denied(
+            "the tag %(tag)s is new, and making one needs the action `%(action)s`",
+            tag=tag,
+            action=action,
+            detail={"tag": tag},
+        )
+    raise Denied(
+        "the tag %(tag)s exists, and moving it needs the action `%(action)s`",
+        tag=tag,
+        action=action,
+        detail={"tag": tag},
+    )
 
 
 async def _check_precondition(tx: Transaction, repository_id: int, push: Push) -> None:
@@ -166,8 +177,10 @@ def _check_sizes(wanted: Sequence[Descriptor], sizes: dict[Digest, int]) -> None
     for item in wanted:
         if sizes[item.digest] != item.size:
             raise ManifestInvalid(
-                f"the manifest says {item.size} bytes of {item.digest}, "
-                f"the registry holds {sizes[item.digest]}"
+                "the manifest says %(size)s bytes of %(digest)s, the registry holds %(held)s",
+                size=item.size,
+                digest=item.digest,
+                held=sizes[item.digest],
             )
 
 

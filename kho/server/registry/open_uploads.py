@@ -31,8 +31,10 @@ async def check(resources: Resources, caller: Caller) -> None:
         left = limit - await resources.database.read(rows.count, caller.name)
         if left < 1:
             raise TooManyRequests(
-                f"{caller.name} has {limit} uploads open: finish or cancel some, or wait until they"
-                " expire",
+                "%(name)s has %(limit)s uploads open: finish or cancel some, or wait until"
+                " they expire",
+                name=caller.name,
+                limit=limit,
                 retry_after=RETRY_SECONDS,
             )
         left = -(-left // SHARE)

@@ -62,4 +62,8 @@ def _check(caller: Caller, repository: str, tag: str, current: str | None) -> No
     """As in a push: making a tag and moving one are rights of their own."""
     for action in (Action.PUSH, Action.TAG if current is None else Action.OVERWRITE):
         if not allowed(caller.principal, action, repository):
-            raise Denied(f"pointing this tag elsewhere needs the action `{action}`", detail=tag)
+            raise Denied(
+                "pointing this tag elsewhere needs the action `%(action)s`",
+                action=action,
+                detail=tag,
+            )

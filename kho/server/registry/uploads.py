@@ -296,7 +296,9 @@ def _check_chunk(row: UploadRow, body: Body) -> None:
         return
     if body.chunk.start != row.size:
         raise RangeInvalid(
-            f"the chunk starts at {body.chunk.start}, the upload holds {row.size} bytes",
+            "the chunk starts at %(start)s, the upload holds %(size)s bytes",
+            start=body.chunk.start,
+            size=row.size,
             headers=(
                 ("Location", f"/v2/{row.repository}/blobs/uploads/{row.id}"),
                 ("Range", upload_range(row.size)),
@@ -305,14 +307,16 @@ def _check_chunk(row: UploadRow, body: Body) -> None:
         )
     if body.length is not None and body.length != body.chunk.length:
         raise SizeInvalid(
-            f"Content-Range announces {body.chunk.length} bytes, Content-Length {body.length}"
+            "Content-Range announces %(length)s bytes, Content-Length %(length_2)s",
+            length=body.chunk.length,
+            length_2=body.length,
         )
 
 
 def _check_size(resources: Resources, size: int) -> None:
     limit = resources.config.limits.blob_bytes
     if limit and size > limit:
-        raise SizeInvalid(f"the blob is larger than the limit of {limit} bytes")
+        raise SizeInvalid("the blob is larger than the limit of %(limit)s bytes", limit=limit)
 
 
 async def expire(resources: Resources) -> int:

@@ -18,7 +18,8 @@ def as_registry_error(error: OSError) -> RegistryError:
     if error.errno in _FULL:
         return InsufficientStorage("the registry's storage is full")
     return Unavailable(
-        f"the registry's storage failed: {errno.errorcode.get(error.errno or 0, 'unknown')}"
+        "the registry's storage failed: %(errorcode)s",
+        errorcode=errno.errorcode.get(error.errno or 0, "unknown"),
     )
 
 

@@ -23,6 +23,7 @@ from kho.server.config import Config
 from kho.server.index import audit, logins, traffic
 from kho.server.index.errors import Refused
 from kho.server.jobs import runner
+from kho.server.registry.contents import bounds
 from kho.server.registry.uploads import BodyCut
 from kho.server.resources import Resources, open_resources
 from kho.server.web import entry, errors, failures
@@ -131,6 +132,7 @@ class App:
                             open_resources(self.config)
                         )
                         logins.begin(self.resources)
+                        bounds.begin(self.resources)
                         await stack.enter_async_context(audit.noting(self.resources))
                         await stack.enter_async_context(traffic.counting(self.resources))
                         await stack.enter_async_context(runner.run_jobs(self.resources))
@@ -150,7 +152,9 @@ def _unknown(request: Request) -> RouteUnknown:
 
 def _not_allowed(methods: dict[str, Route]) -> Unsupported:
     allow = ", ".join(sorted(methods))
-    return Unsupported(f"method not allowed here; allowed: {allow}", headers=(("Allow", allow),))
+    return Unsupported(
+        "method not allowed here; allowed: %(allow)s", allow=allow, headers=(("Allow", allow),)
+    )
 
 
 def _closing(response: Response) -> Response:

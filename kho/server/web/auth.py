@@ -176,8 +176,8 @@ def refusal(resources: Resources, request: Request, action: Action) -> RegistryE
     """The answer to a caller who is known, or has not said who it is, and may not."""
     principal = request.caller.principal
     if not principal.shown:
-        message = "authentication required"
-        return challenged(resources, request, action, Unauthorized(message), None)
+        nobody = Unauthorized("authentication required")
+        return challenged(resources, request, action, nobody, None)
     name = request.values.name or None
     # A token without enough scope is an everyday step of the protocol; a lack of rights is not.
     if granting(principal.grants, action, name or EVERYTHING) is None:
@@ -224,9 +224,8 @@ def challenged(
         for scope in scopes
         for word in str(scope).rpartition(":")[2].split(",")
     ]
-    return Unauthorized(
-        error.message, detail=detail or None, headers=(("WWW-Authenticate", challenge),)
-    )
+    headers = (("WWW-Authenticate", challenge),)
+    return Unauthorized(error.template, detail=detail or None, headers=headers, **error.values)
 
 
 def _scopes(request: Request, action: Action) -> Sequence[Scope]:

@@ -25,7 +25,7 @@ async def answer(
             return failure.to_sign_in(request)
         return await failure.answer(resources, request, error, _status(error))
     if isinstance(error, Refused):
-        return errors.render(InvalidRequest(str(error)))
+        return errors.render(InvalidRequest(error.template, headers=(), **error.values))
     return errors.render(error)
 
 

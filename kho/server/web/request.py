@@ -140,7 +140,9 @@ class Request:
             try:
                 self._query = parse_qs(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS)
             except ValueError as error:
-                raise BlobUploadInvalid(f"more than {QUERY_FIELDS} query parameters") from error
+                raise BlobUploadInvalid(
+                    "more than %(most)s query parameters", most=QUERY_FIELDS
+                ) from error
         return self._query.get(key, [])
 
     def query(self, key: str) -> str | None:

@@ -27,7 +27,8 @@ async def redeem(resources: Resources, request: Request) -> Response:
     code, username = fields.get("code", ""), fields.get("username", "").strip()
     password = fields.get("password", "")
     if password != fields.get("again", ""):
-        return await _form(resources, request, here, code, Invalid("again"), username)
+        twice = Invalid("The two passwords are not the same.")
+        return await _form(resources, request, here, code, twice, username)
     try:
         await setup.redeem(resources, code, username, password)
     except Unauthorized:
@@ -46,10 +47,10 @@ async def _form(
     wrong: RegistryError | Refused | None = None,
     username: str = "",
 ) -> Response:
-    status, told = 400 if wrong else 200, str(wrong) if wrong else ""
+    status = 400 if wrong else 200
     headers: tuple[tuple[str, str], ...] = ()
     if isinstance(wrong, RegistryError):
-        status, headers, told = wrong.status, wrong.headers, wrong.message
+        status, headers = wrong.status, wrong.headers
     return await render.page(
         *(resources, request, "setup.html"),
         status=status,
@@ -58,7 +59,7 @@ async def _form(
         here=visits.SIGN_IN,
         gone=False,
         code=code,
-        problem=told,
+        problem=wrong,
         username=username,
     )
 

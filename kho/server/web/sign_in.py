@@ -19,9 +19,6 @@ from kho.server.web.visits import Visit
 
 CALLBACK: Final = "/auth/oidc/callback"
 _NO_STORE: Final = ("Cache-Control", "no-store")
-# Words that the template has texts for.
-_WRONG: Final = "wrong"
-_TOKEN: Final = "token"  # noqa: S105
 
 
 async def login_page(resources: Resources, request: Request) -> Response:
@@ -57,7 +54,7 @@ async def _login(
         known=here,
         here=visits.SIGN_IN,
         next=back,
-        problem=error.message if error else "",
+        problem=error,
         username=username,
         provider=(resources.config.oidc.label or "Single sign-on") if offered else "",
         first_run=await setup.is_needed(resources),
@@ -71,8 +68,14 @@ async def login(resources: Resources, request: Request) -> Response:
     username = fields.get("username", "").strip()
     try:
         identity = await _identity(resources, here, username, fields.get("password", ""))
-    except Unauthorized as error:
-        told = Unauthorized(_TOKEN if error.message == _TOKEN else _WRONG)
+    except _NotHere:
+        told = Unauthorized(
+            "Access tokens are for clients. Sign in here with your password or at the sign-in"
+            " service."
+        )
+        return await _login(resources, request, here, back, told, username)
+    except Unauthorized:  # what is wrong exactly is nobody's business
+        told = Unauthorized("Wrong username or password.")
         return await _login(resources, request, here, back, told, username)
     except RegistryError as error:
         shown = _waiting(error) if isinstance(error, TooManyRequests) else error
@@ -80,20 +83,26 @@ async def login(resources: Resources, request: Request) -> Response:
     return await enter(resources, here, identity, back)
 
 
+class _NotHere(Exception):
+    """A token in place of a password."""
+
+
 async def _identity(resources: Resources, here: Visit, username: str, password: str) -> Identity:
     """Whose password it is. A token's holder would get more from a session than from the token."""
     if credentials.looks_like(password) or workload.looks_like(password):
-        raise Unauthorized(_TOKEN)
+        raise _NotHere
     identity = await logins.authenticate(resources, username, password, here.origin.address)
     if identity.ceiling is not None or not identity.subject.startswith("user:"):
-        raise Unauthorized(_TOKEN)
+        raise _NotHere
     return identity
 
 
 def _waiting(error: TooManyRequests) -> TooManyRequests:
     seconds = int(dict(error.headers).get("Retry-After", "1"))
     return TooManyRequests(
-        f"Too many attempts: please wait {seconds} s, and try again.", retry_after=seconds
+        "Too many attempts: please wait %(seconds)s s, and try again.",
+        seconds=seconds,
+        retry_after=seconds,
     )
 
 
@@ -158,7 +167,7 @@ async def provider_callback(resources: Resources, request: Request) -> Response:
             headers=error.headers,
             known=here,
             here=visits.SIGN_IN,
-            told=error.message,
+            told=error,
         )
     back = visits.return_path(found.return_to, visits.home(resources.config))
     return await enter(resources, here, found.identity, back)

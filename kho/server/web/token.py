@@ -79,7 +79,9 @@ async def post(resources: Resources, request: Request) -> Response:
         grant = _one(fields, "grant_type") or ""
         if grant not in _GRANTS:
             raise InvalidRequest(
-                f"grant_type {grant[:64]!a} is not offered; allowed are {', '.join(_GRANTS)}",
+                "grant_type %(grant)s is not offered; allowed are %(allowed)s",
+                grant=ascii(grant[:64]),
+                allowed=", ".join(_GRANTS),
                 detail="unsupported_grant_type",
             )
         identity = await _GRANTS[grant](resources, request, fields)
@@ -110,13 +112,17 @@ def _check_built_in(resources: Resources) -> None:
 def _check_service(resources: Resources, service: str | None) -> None:
     known = resources.config.auth.service
     if service not in (None, "", known):
-        raise InvalidRequest(f"unknown service; allowed is {known}", detail="invalid_request")
+        raise InvalidRequest(
+            "unknown service; allowed is %(known)s", known=known, detail="invalid_request"
+        )
 
 
 def _scopes(values: list[str]) -> list[Scope]:
     found = parse_scopes(values)
     if len(found) > MOST_SCOPES:
-        raise InvalidRequest(f"at most {MOST_SCOPES} scopes in one token", detail="invalid_scope")
+        raise InvalidRequest(
+            "at most %(most)s scopes in one token", most=MOST_SCOPES, detail="invalid_scope"
+        )
     return found
 
 
@@ -125,7 +131,9 @@ async def _form(request: Request) -> Fields:
     if kind != "application/x-www-form-urlencoded":
         text = "the body must be application/x-www-form-urlencoded"
         raise InvalidRequest(text, detail="invalid_request")
-    too_large = InvalidRequest(f"forms are at most {FORM_BYTES} bytes", detail="invalid_request")
+    too_large = InvalidRequest(
+        "forms are at most %(most)s bytes", most=FORM_BYTES, detail="invalid_request"
+    )
     body = await request.body(FORM_BYTES, too_large)
     try:
         return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=QUERY_FIELDS)
@@ -142,7 +150,7 @@ def _one(fields: Fields, name: str) -> str | None:
 def _required(fields: Fields, name: str) -> str:
     found = _one(fields, name)
     if not found:
-        raise InvalidRequest(f"{name} is missing", detail="invalid_request")
+        raise InvalidRequest("%(name)s is missing", name=name, detail="invalid_request")
     return found
 
 

@@ -128,7 +128,7 @@ async def plain_form(request: Request, most: int = FORM_BYTES) -> dict[str, str]
     media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         raise Denied("A form is expected here: application/x-www-form-urlencoded.")
-    too_large = SizeInvalid(f"a form has at most {most} bytes")
+    too_large = SizeInvalid("a form has at most %(most)s bytes", most=most)
     body = await request.body(most, too_large)
     try:
         found = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS)

@@ -126,7 +126,7 @@ def test_rules_of_gitlab_kubernetes_and_any_other_issuer(place: list[str]) -> No
     "words, text",
     [
         (("--github", "octo/app"), "gh api repos/octo/app --jq .id"),
-        (("--gitlab", "group/app"), "--project-id"),
+        (("--gitlab", "group/app"), "its project id"),
         (("--kubernetes", "build/pusher"), "give --issuer"),
         ((), "give --issuer"),
         ((*GITHUB, "--gitlab", "a/b"), "give one of --github and --gitlab"),

@@ -96,7 +96,7 @@ async def test_a_name_is_taken_once(resources: Resources) -> None:
     ],
 )
 async def test_names_that_are_not_allowed(resources: Resources, name: str) -> None:
-    with pytest.raises(Invalid, match="allowed are 1 to 128 of a-z") as caught:
+    with pytest.raises(Invalid, match="allowed are 1 to 128 small letters") as caught:
         await accounts.add(resources, name, GOOD, by=BY)
     assert "\n" not in str(caught.value)
     for make in (groups.add, robots.add):

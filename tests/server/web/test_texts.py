@@ -12,6 +12,7 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 
 from kho.server.web.ui import catalogues, preferences
+from tests.house.test_words import ROOTS, keywords
 from tests.house.tree import REPOSITORY
 
 WEB = REPOSITORY / "kho/server/web"
@@ -30,9 +31,12 @@ def said() -> set[Any]:
         one["pattern"]: {k: v for k, v in one.items() if k not in ("pattern", "method")}
         for one in tool["mappings"]
     }
-    keywords: Any = {**DEFAULT_KEYWORDS, "told": (1, 2)}
-    found = extract_from_dir(str(WEB), methods, options, keywords=keywords)
-    messages = {message for _, _, message, _, _ in found}
+    words: Any = {**DEFAULT_KEYWORDS, "told": (1, 2), **dict.fromkeys(keywords())}
+    messages = {
+        message
+        for folder in ROOTS
+        for _, _, message, _, _ in extract_from_dir(str(folder), methods, options, keywords=words)
+    }
     return messages - {one[0] for one in messages if isinstance(one, tuple)}
 
 

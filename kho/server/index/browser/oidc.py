@@ -40,7 +40,6 @@ TOKEN_CHARACTERS: Final = 64 * 1024  # ID tokens list groups
 MOST_GROUPS: Final = 1000
 _ID_BITS: Final = 40
 _SUB: Final = re.compile(r"[\x20-\x7e]{1,255}")
-_AGAIN: Final = "This sign-in was started elsewhere, or too long ago: please start again."
 
 
 class Answer(NamedTuple):
@@ -132,7 +131,7 @@ async def finish(
             telemetry.log_event("oidc: refused by the provider", error=f"{answer.error!a:.100}")
             raise Unauthorized("The sign-in service refused, or you went back: please start again.")
         if answer.issuer and answer.issuer != resources.config.oidc.issuer:
-            raise Unauthorized(_AGAIN)
+            raise _too_late()
         provider = await oidc_provider.discover(resources)
         tokens = await oidc_provider.exchange(
             resources, provider, answer.code, redirect_uri, str(kept["verifier"])
@@ -164,11 +163,15 @@ def _tell(
 async def _take(resources: Resources, state: str, browser: str) -> dict[str, object]:
     """What was kept for this browser; used up, whoever comes with it."""
     if not state.isascii() or not browser:
-        raise Unauthorized(_AGAIN)
+        raise _too_late()
     row = await resources.database.write(rows.take, credentials.hash_of(state), KIND)
     if row is None or not secrets.compare_digest(row.name, _bound_to(browser)):
-        raise Unauthorized(_AGAIN)
+        raise _too_late()
     return credentials.details_of(row)
+
+
+def _too_late() -> Unauthorized:
+    return Unauthorized("This sign-in was started elsewhere, or too long ago: please start again.")
 
 
 async def _verify(
@@ -270,8 +273,10 @@ async def _check_name(resources: Resources, name: str) -> None:
     if not name:
         claim = resources.config.oidc.username_claim
         raise Denied(
-            f"The sign-in service sent no name that this registry can use (its claim {claim})."
-            " An administrator can choose another claim with oidc.username_claim."
+            "The sign-in service sent no name that this registry can use (its claim"
+            " %(claim)s). An administrator can choose another claim with"
+            " oidc.username_claim.",
+            claim=claim,
         )
     listed = await htpasswd.users(resources)
     if listed is not None and any(one.lower() == name for one in listed.hashes):
@@ -285,7 +290,9 @@ async def _provision(tx: Transaction, external_id: str, person: Person) -> str:
     if account is None:
         account = await _new_account(tx, external_id, person)
     if account.disabled:
-        raise Denied(f"The account {account.name} is disabled. An administrator can enable it.")
+        raise Denied(
+            "The account %(name)s is disabled. An administrator can enable it.", name=account.name
+        )
     if person.email is not None and person.email != account.email:
         await accounts.set_email(tx, account.name, person.email)
     if person.admin is not None and person.admin != account.admin:
@@ -311,7 +318,8 @@ async def _new_account(tx: Transaction, external_id: str, person: Person) -> acc
 
 def _taken(name: str) -> Denied:
     return Denied(
-        f"The name {name} belongs to another account here, and accounts are never joined by name."
-        " An administrator can remove that account, or give you another name at the sign-in"
-        " service."
+        "The name %(name)s belongs to another account here, and accounts are never"
+        " joined by name. An administrator can remove that account, or give you"
+        " another name at the sign-in service.",
+        name=name,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from kho.oci.errors import Unauthorized, Unavailable
+from kho.oci.errors import Unauthorized, Unavailable, Worded
 from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server import telemetry
 from kho.server.index.workloads.discovery import check_url
@@ -54,7 +54,7 @@ async def discover(resources: Resources) -> Provider:
     try:
         check_url(issuer)
     except ValueError as error:
-        raise _unfit(f"oidc.issuer {error}") from error
+        raise _unfit("oidc.issuer: %(error)s", error=error) from error
     reply = await _ask("GET", issuer.rstrip("/") + "/.well-known/openid-configuration")
     known.provider = _provider(issuer, reply)
     known.until = time.monotonic() + KEPT_SECONDS
@@ -64,9 +64,13 @@ async def discover(resources: Resources) -> Provider:
 def _provider(issuer: str, reply: _Reply) -> Provider:
     document = reply.document
     if reply.status != 200:  # noqa: PLR2004
-        raise _unfit(f"its discovery document answers with status {reply.status}")
+        raise _unfit("its discovery document answers with status %(status)s", status=reply.status)
     if document.get("issuer") != issuer:
-        raise _unfit(f"it calls itself {document.get('issuer')!a:.200}, oidc.issuer is {issuer!a}")
+        raise _unfit(
+            "it calls itself %(itself)s, oidc.issuer is %(issuer)s",
+            itself=ascii(document.get("issuer"))[:200],
+            issuer=ascii(issuer),
+        )
     urls = {
         name: _endpoint(issuer, name, document.get(name))
         for name in ("authorization_endpoint", "token_endpoint")
@@ -84,10 +88,10 @@ def _provider(issuer: str, reply: _Reply) -> Provider:
 def _endpoint(issuer: str, name: str, url: object) -> str:
     """A URL of the document; where the issuer has TLS, each of them must."""
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
-        raise _unfit(f"its {name} is no URL")
+        raise _unfit("its %(name)s is no URL", name=name)
     scheme = urlsplit(url).scheme
     if scheme != "https" and (scheme != "http" or issuer.startswith("https:")):
-        raise _unfit(f"its {name} is not https")
+        raise _unfit("its %(name)s is not https", name=name)
     return url
 
 
@@ -178,9 +182,10 @@ def _document(status: int, content: bytes) -> dict[str, object]:
         return {}
 
 
-def _unfit(reason: str) -> Unavailable:
+def _unfit(template: str, **values: object) -> Unavailable:
     return Unavailable(
-        f"The sign-in service does not work at the moment: {reason}."
-        " Try again later, or tell your administrator.",
+        "The sign-in service does not work at the moment: %(reason)s. Try again"
+        " later, or tell your administrator.",
+        reason=Worded(template, **values),
         retry_after=_RETRY_SECONDS,
     )

@@ -17,10 +17,6 @@ from kho.server.resources import Resources
 KIND: Final = "setup"
 HOURS: Final = 24
 LEAST_CHARACTERS: Final = 8
-GONE: Final = (
-    "This link is not good any more: it was used, it is older than 24 hours, a newer one was made,"
-    " or there is an administrator already."
-)
 
 
 async def ensure_link(resources: Resources) -> str | None:
@@ -75,17 +71,27 @@ async def redeem(resources: Resources, code: str, username: str, password: str) 
     """
     _check(username, password)
     if not await is_good(resources, code):
-        raise Unauthorized(GONE)
+        raise _gone()
     password_hash = await passwords.hash_password(resources, password)
     await resources.database.write(_redeem, credentials.hash_of(code), username, password_hash)
 
 
+def _gone() -> Unauthorized:
+    return Unauthorized(
+        "This link is not good any more: it was used, it is older than 24 hours, a newer one was"
+        " made, or there is an administrator already."
+    )
+
+
 def _check(username: str, password: str) -> None:
     if not is_name(username):
-        raise Invalid(f"This username is not allowed; allowed are {ALLOWED_TEXT}.")
+        raise Invalid(
+            "This username is not allowed; allowed are %(allowed)s.", allowed=ALLOWED_TEXT
+        )
     if len(password) < LEAST_CHARACTERS:
         raise Invalid(
-            f"The password is too short: it needs {LEAST_CHARACTERS} characters at least."
+            "The password is too short: it needs %(least)s characters at least.",
+            least=LEAST_CHARACTERS,
         )
 
 
@@ -97,10 +103,12 @@ async def _clear(tx: Transaction) -> bool:
 async def _redeem(tx: Transaction, secret_hash: str, username: str, password_hash: str) -> None:
     # The row goes first: whoever else has the code waits for this to end, and finds none.
     if await rows.take(tx, secret_hash, KIND) is None or await accounts.enabled_admins(tx):
-        raise Unauthorized(GONE)
+        raise _gone()
     if not await accounts.add(
         tx, username, source="local", password_hash=password_hash, admin=True
     ):
-        raise Conflict(f"There is an account named {username} already: take another name.")
+        raise Conflict(
+            "There is an account named %(username)s already: take another name.", username=username
+        )
     actor = f"user:{username}"
     await audit.record(tx, Event("setup.redeem", "allowed", actor, target=actor))

@@ -140,11 +140,11 @@ def _told(row: RepositoryRow) -> Repository:
 def _wanted(query: RepositoryQuery) -> Wanted:
     text = sort_key(query.text.lower())
     if max(map(len, (text, query.namespace, query.platform))) > LONGEST_TEXT:
-        raise InvalidRequest(f"at most {LONGEST_TEXT} characters can be looked for")
+        raise InvalidRequest("at most %(most)s characters can be looked for", most=LONGEST_TEXT)
     if query.kind not in ("", *_KINDS):
-        raise InvalidRequest(f"kind is one of {', '.join(_KINDS)}")
+        raise InvalidRequest("kind is one of %(allowed)s", allowed=", ".join(_KINDS))
     if query.pushed_days is not None and not 0 < query.pushed_days <= MOST_DAYS:
-        raise InvalidRequest(f"days are 1 to {MOST_DAYS}")
+        raise InvalidRequest("days are 1 to %(most)s", most=MOST_DAYS)
     wanted = Wanted(
         order=query.order,
         descending=query.descending,
@@ -172,7 +172,7 @@ def _platform(text: str) -> str | None:
     try:
         return platform_facet(str(Platform.parse(text)))
     except PlatformInvalid as error:
-        raise InvalidRequest(str(error)) from error
+        raise InvalidRequest(error.template, headers=(), **error.values) from error
 
 
 def _after(query: RepositoryQuery) -> tuple[int | str, str] | None:

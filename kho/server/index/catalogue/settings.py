@@ -20,7 +20,7 @@ async def describe(resources: Resources, repository: str, text: str, caller: Cal
     _check(repository, caller)
     text = " ".join(text.replace("\0", "").split())
     if len(text) > DESCRIPTION:
-        raise InvalidRequest(f"a description is at most {DESCRIPTION} characters long")
+        raise InvalidRequest("a description is at most %(most)s characters long", most=DESCRIPTION)
     await resources.database.write(_describe, repository, text, caller)
 
 
@@ -29,7 +29,7 @@ async def write_readme(resources: Resources, repository: str, text: str, caller:
     _check(repository, caller)
     text = text.replace("\0", "")
     if len(text.encode("utf-8", "surrogatepass")) > README:
-        raise InvalidRequest(f"a README is at most {README} bytes long")
+        raise InvalidRequest("a README is at most %(most)s bytes long", most=README)
     text = text.encode("utf-8", "replace").decode("utf-8")
     await resources.database.write(_write_readme, repository, text, caller)
 

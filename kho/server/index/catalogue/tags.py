@@ -97,7 +97,7 @@ def _like(text: str) -> str | None:
     if not text:
         return None
     if len(text) > LONGEST_TEXT:
-        raise InvalidRequest(f"tags have at most {LONGEST_TEXT} characters")
+        raise InvalidRequest("tags have at most %(most)s characters", most=LONGEST_TEXT)
     if not text.isprintable():
         raise InvalidRequest("tags hold no such characters")
     quoted = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")

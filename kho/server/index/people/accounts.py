@@ -19,9 +19,6 @@ Account = AccountRow
 LOCAL: Final = "local"
 PASSWORD_BYTES: Final = (8, 1024)
 EMAIL_LENGTH: Final = 254
-_LAST_ADMIN: Final = (
-    "{0} is the last administrator who can come in; make another one first, or use --force"
-)
 
 
 class Known(NamedTuple):
@@ -48,7 +45,12 @@ def check_password(password: str) -> None:
     except UnicodeEncodeError:
         raise Invalid("the password is not UTF-8") from None
     if not least <= size <= most:
-        raise Invalid(f"the password has {size} bytes; allowed are {least} to {most} bytes")
+        raise Invalid(
+            "the password has %(size)s bytes; allowed are %(least)s to %(most)s bytes",
+            size=size,
+            least=least,
+            most=most,
+        )
 
 
 def users_come_from_elsewhere(config: Config) -> bool:
@@ -187,7 +189,11 @@ async def _show(tx: Transaction, name: str) -> Known:
 
 async def _require_another_admin(tx: Transaction, name: str) -> None:
     if await rows.enabled_admins(tx) == [name]:
-        raise Conflict(_LAST_ADMIN.format(name))
+        raise Conflict(
+            "%(name)s is the last administrator who can come in; make another one first,"
+            " or use --force",
+            name=name,
+        )
 
 
 async def _record(tx: Transaction, action: str, name: str, by: str, **details: object) -> None:
@@ -203,7 +209,9 @@ def _found(account: AccountRow | None, name: str) -> AccountRow:
 def _require_local(account: AccountRow) -> None:
     if account.source != LOCAL:
         raise Invalid(
-            f"{account.name} signs in at the {account.source} provider and has no password here"
+            "%(name)s signs in at the %(source)s provider and has no password here",
+            name=account.name,
+            source=account.source,
         )
 
 
@@ -213,15 +221,21 @@ def _checked_email(email: str | None) -> str | None:
         return None
     before, at, after = email.rpartition("@")
     if not (before and at and after and email.isprintable()) or " " in email:
-        raise Invalid(f"{email[:80]!a} is no e-mail address; allowed is NAME@DOMAIN")
+        raise Invalid(
+            "%(email)s is no e-mail address; allowed is NAME@DOMAIN", email=ascii(email[:80])
+        )
     if len(email) > EMAIL_LENGTH:
-        raise Invalid(f"an e-mail address has at most {EMAIL_LENGTH} characters")
+        raise Invalid("an e-mail address has at most %(most)s characters", most=EMAIL_LENGTH)
     return email
 
 
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no user {name[:129]}; `khod users list` shows who there is")
+    return NotFound(
+        "there is no user %(name)s; `khod users list` shows who there is", name=name[:129]
+    )
 
 
 def _taken(name: str) -> Conflict:
-    return Conflict(f"there is a user {name} already; `khod users passwd` changes the password")
+    return Conflict(
+        "there is a user %(name)s already; `khod users passwd` changes the password", name=name
+    )

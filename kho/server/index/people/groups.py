@@ -8,7 +8,7 @@ from kho.server.database.groups import GroupRow, MemberRow
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, NotFound
 from kho.server.index.people.accounts import LOCAL, users_come_from_elsewhere
-from kho.server.index.people.names import check_name
+from kho.server.index.people.names import GROUP, check_name
 from kho.server.resources import Resources
 
 Group = GroupRow
@@ -16,7 +16,7 @@ Group = GroupRow
 
 async def add(resources: Resources, name: str, *, by: str) -> None:
     """Create a group. Raises Invalid, Conflict."""
-    check_name(name, "group")
+    check_name(name, GROUP)
     await resources.database.write(_add, name, by)
 
 
@@ -58,7 +58,7 @@ async def page(resources: Resources, after: str | None, limit: int) -> list[Grou
 
 async def _add(tx: Transaction, name: str, by: str) -> None:
     if not await rows.add(tx, name):
-        raise Conflict(f"there is a group {name} already")
+        raise Conflict("there is a group %(name)s already", name=name)
     await _record(tx, "group.add", name, by)
 
 
@@ -72,9 +72,14 @@ async def _add_member(tx: Transaction, name: str, user_name: str, known: bool, b
     if not await rows.hold(tx, name):
         raise _unknown(name)
     if not await accounts.hold(tx, user_name) and not known:
-        raise NotFound(f"there is no user {user_name}; `khod users add {user_name}` makes one")
+        raise NotFound(
+            "there is no user %(user_name)s; `khod users add %(user_name)s` makes one",
+            user_name=user_name,
+        )
     if not await rows.add_member(tx, name, user_name, LOCAL):
-        raise Conflict(f"{user_name} is in the group {name} already")
+        raise Conflict(
+            "%(user_name)s is in the group %(name)s already", user_name=user_name, name=name
+        )
     await _record(tx, "group.add-member", name, by, user=user_name)
 
 
@@ -83,9 +88,14 @@ async def _remove_member(tx: Transaction, name: str, user_name: str, by: str) ->
     if not await rows.remove_member(tx, name, user_name, LOCAL):
         if sources:
             raise Conflict(
-                f"{user_name} is in the group {name} by {', '.join(sources)}: take it out there"
+                "%(user_name)s is in the group %(name)s by %(sources)s: take it out there",
+                user_name=user_name,
+                name=name,
+                sources=", ".join(sources),
             )
-        raise NotFound(f"{user_name[:129]} is not in the group {name}")
+        raise NotFound(
+            "%(user_name)s is not in the group %(name)s", user_name=user_name[:129], name=name
+        )
     await _record(tx, "group.remove-member", name, by, user=user_name)
 
 
@@ -100,4 +110,6 @@ async def _record(tx: Transaction, action: str, name: str, by: str, **details: o
 
 
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no group {name[:129]}; `khod groups list` shows which there are")
+    return NotFound(
+        "there is no group %(name)s; `khod groups list` shows which there are", name=name[:129]
+    )

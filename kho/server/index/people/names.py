@@ -2,21 +2,28 @@
 
 from typing import Final
 
+from kho.oci.errors import Words
 from kho.server.index.errors import Invalid
 from kho.server.policy.access import ANONYMOUS, EVERYONE
-from kho.server.policy.names import RESERVED, is_name
+from kho.server.policy.names import ALLOWED_TEXT, is_name
 
-ALLOWED: Final = (
-    "1 to 128 of a-z, 0-9, '.', '_', '@' and '-', beginning with a letter or digit, and not "
-    + ", ".join(RESERVED)
-)
-KINDS: Final = ("user", "group", "robot")
+USER: Final = Words("user")
+GROUP: Final = Words("group")
+ROBOT: Final = Words("robot")
+ROLE: Final = Words("role")
+TOKEN: Final = Words("token")
+KINDS: Final = {"user": USER, "group": GROUP, "robot": ROBOT}
 
 
-def check_name(name: str, what: str = "user") -> None:
+def check_name(name: str, what: Words = USER) -> None:
     """Raise Invalid for what cannot be the name of a user, group, robot or role."""
     if not is_name(name):
-        raise Invalid(f"{name[:129]!a} cannot name a {what}; allowed are {ALLOWED}")
+        raise Invalid(
+            "%(name)s cannot name a %(what)s; allowed are %(allowed)s",
+            name=ascii(name[:129]),
+            what=what,
+            allowed=ALLOWED_TEXT,
+        )
 
 
 def check_subject(subject: str) -> tuple[str, str]:
@@ -26,8 +33,11 @@ def check_subject(subject: str) -> tuple[str, str]:
     kind, colon, name = subject.partition(":")
     if not colon or kind not in KINDS:
         raise Invalid(
-            f"{subject[:140]!a} is no subject; allowed are user:NAME, group:NAME, robot:NAME,"
-            f" {EVERYONE} (all who signed in) and {ANONYMOUS}"
+            "%(subject)s is no subject; allowed are user:NAME, group:NAME, robot:NAME,"
+            " %(everyone)s (all who signed in) and %(anonymous)s",
+            subject=ascii(subject[:140]),
+            everyone=EVERYONE,
+            anonymous=ANONYMOUS,
         )
-    check_name(name, kind)
+    check_name(name, KINDS[kind])
     return kind, name

@@ -10,7 +10,7 @@ from kho.server.database.robots import RobotRow
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.accounts import nobody_yet
-from kho.server.index.people.names import check_name
+from kho.server.index.people.names import ROBOT, check_name
 from kho.server.resources import Resources
 
 Robot = RobotRow
@@ -23,9 +23,11 @@ async def add(resources: Resources, name: str, description: str = "", *, by: str
 
     Raises Invalid, Conflict.
     """
-    check_name(name, "robot")
+    check_name(name, ROBOT)
     if len(description) > DESCRIPTION_LENGTH or not description.isprintable():
-        raise Invalid(f"a description is one line of at most {DESCRIPTION_LENGTH} characters")
+        raise Invalid(
+            "a description is one line of at most %(most)s characters", most=DESCRIPTION_LENGTH
+        )
     return await resources.database.write(_add, name, description, by)
 
 
@@ -60,7 +62,7 @@ async def page(resources: Resources, after: str | None, limit: int) -> list[Robo
 async def _add(tx: Transaction, name: str, description: str, by: str) -> bool:
     first = await nobody_yet(tx)
     if not await rows.add(tx, name, description):
-        raise Conflict(f"there is a robot {name} already")
+        raise Conflict("there is a robot %(name)s already", name=name)
     await _record(tx, "robot.add", name, by)
     return first
 
@@ -77,8 +79,10 @@ async def _remove(tx: Transaction, name: str, by: str) -> None:
     rules = await rows.trusted_by(tx, name)
     if rules:
         raise Conflict(
-            f"workloads come in as robot {name} by the trust rules {', '.join(rules)};"
-            " remove those first: khod trust remove NAME"
+            "workloads come in as robot %(name)s by the trust rules %(rules)s; remove"
+            " those first: khod trust remove NAME",
+            name=name,
+            rules=", ".join(rules),
         )
     if not await rows.delete(tx, name):
         raise _unknown(name)
@@ -97,4 +101,6 @@ async def _record(tx: Transaction, action: str, name: str, by: str, **details: o
 
 
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no robot {name[:129]}; `khod robots list` shows which there are")
+    return NotFound(
+        "there is no robot %(name)s; `khod robots list` shows which there are", name=name[:129]
+    )

@@ -58,7 +58,9 @@ def _action(word: str) -> Action:
         (found,) = parse_actions([word])
     except ValueError:
         names = ", ".join(ON_REPOSITORIES)
-        raise Invalid(f"{word!a} is no action; allowed are {names}") from None
+        raise Invalid(
+            "%(word)s is no action; allowed are %(names)s", word=ascii(word), names=names
+        ) from None
     return found
 
 
@@ -68,24 +70,27 @@ async def _check_subject(tx: Transaction, resources: Resources, subject: str) ->
     if subject == ANONYMOUS:
         return "local"
     if not colon or kind not in ("user", "robot") or not name:
-        raise Invalid(f"{subject!a} is not allowed; allowed are user:NAME, robot:NAME, anonymous")
+        raise Invalid(
+            "%(subject)s is not allowed; allowed are user:NAME, robot:NAME, anonymous",
+            subject=ascii(subject),
+        )
     if kind == "robot":
         robot = await robots.find(tx, name)
         if robot is None:
-            raise NotFound(f"there is no robot {name}")
+            raise NotFound("there is no robot %(name)s", name=name)
         if robot.disabled:
-            raise Invalid(f"the robot {name} is disabled: it may do nothing")
+            raise Invalid("the robot %(name)s is disabled: it may do nothing", name=name)
         return "local"
     account = await accounts.find(tx, name)
     if account is not None:
         if account.disabled:
-            raise Invalid(f"the account {name} is disabled: it may do nothing")
+            raise Invalid("the account %(name)s is disabled: it may do nothing", name=name)
         return account.source
     if resources.config.auth.htpasswd:
         return "htpasswd"
     if resources.config.ldap.url:
         return "ldap"
-    raise NotFound(f"there is no account {name}")
+    raise NotFound("there is no account %(name)s", name=name)
 
 
 def _why(subject: str, rule: Grant) -> str:

@@ -16,8 +16,9 @@ from kho.server.database.grants import GrantRow
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.accounts import users_come_from_elsewhere
-from kho.server.index.people.names import check_subject
+from kho.server.index.people.names import KINDS, check_subject
 from kho.server.policy.access import ANONYMOUS, ROLES
+from kho.server.policy.errors import Disallowed
 from kho.server.policy.patterns import compiled, matches
 from kho.server.resources import Resources
 
@@ -31,7 +32,10 @@ async def add(resources: Resources, subject: str, role: str, pattern: str, *, by
     kind, name = check_subject(subject)
     _check_pattern(pattern)
     if subject == ANONYMOUS and role == "admin":
-        raise Invalid(f"{ANONYMOUS} cannot have the role admin: it would be anybody's registry")
+        raise Invalid(
+            "%(anonymous)s cannot have the role admin: it would be anybody's registry",
+            anonymous=ANONYMOUS,
+        )
     needed = not _may_come_later(resources.config, kind)
     await resources.database.write(_add, (kind, name), needed, (subject, role, pattern), by)
 
@@ -87,8 +91,8 @@ def _may_come_later(config: Config, kind: str) -> bool:
 def _check_pattern(pattern: str) -> None:
     try:
         compiled(pattern)
-    except ValueError as error:
-        raise Invalid(str(error)) from None
+    except Disallowed as error:
+        raise Invalid(error.template, **error.values) from None
 
 
 def _matches(pattern: str, repository: str) -> bool:
@@ -104,14 +108,25 @@ async def _add(
     kind, name = who
     subject, role, pattern = grant
     if not await _hold(tx, kind, name) and needed:
-        raise NotFound(f"there is no {kind} {name}; `{_ADD[kind]} {name}` makes one")
+        raise NotFound(
+            "there is no %(kind)s %(name)s; `%(add)s %(name)s` makes one",
+            kind=KINDS[kind],
+            name=name,
+            add=_ADD[kind],
+        )
     if not await roles.hold(tx, role):
         raise NotFound(
-            f"there is no role {role[:129]}; built in are {', '.join(ROLES)},"
-            " and `khod roles add` makes others"
+            "there is no role %(role)s; built in are %(roles)s, and `khod roles add` makes others",
+            role=role[:129],
+            roles=", ".join(ROLES),
         )
     if not await rows.add(tx, subject, role, pattern, by):
-        raise Conflict(f"{subject} has the role {role} on {pattern} already")
+        raise Conflict(
+            "%(subject)s has the role %(role)s on %(pattern)s already",
+            subject=subject,
+            role=role,
+            pattern=pattern,
+        )
     await _record(tx, "grant.add", grant, by)
 
 
@@ -128,8 +143,11 @@ async def _remove(tx: Transaction, grant: tuple[str, str, str], by: str) -> None
     subject, role, pattern = grant
     if not await rows.remove(tx, subject, role, pattern):
         raise NotFound(
-            f"{subject} has no grant of {role[:129]} on {pattern[:255]};"
-            f" `khod grants list --subject {subject}` shows what it has"
+            "%(subject)s has no grant of %(role)s on %(pattern)s; `khod grants list"
+            " --subject %(subject)s` shows what it has",
+            subject=subject,
+            role=role[:129],
+            pattern=pattern[:255],
         )
     await _record(tx, "grant.remove", grant, by)
 
@@ -137,7 +155,7 @@ async def _remove(tx: Transaction, grant: tuple[str, str, str], by: str) -> None
 async def _remove_id(tx: Transaction, grant_id: int, by: str) -> None:
     found = await rows.of_id(tx, grant_id)
     if found is None:
-        raise NotFound(f"there is no grant {grant_id}")
+        raise NotFound("there is no grant %(grant_id)s", grant_id=grant_id)
     await _remove(tx, (found.subject, found.role, found.pattern), by)
 
 

@@ -99,8 +99,10 @@ def _checked(name: str) -> str:
     try:
         return parse_name(name)
     except NameInvalid as error:
-        raise Invalid(f"{name[:80]!a} is {error.message}") from None
+        raise Invalid("%(name)s is %(wrong)s", name=ascii(name[:80]), wrong=error) from None
 
 
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no repository {name}; `khod repos list` shows which there are")
+    return NotFound(
+        "there is no repository %(name)s; `khod repos list` shows which there are", name=name
+    )

@@ -9,8 +9,9 @@ from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.people.names import check_name
+from kho.server.index.people.names import ROLE, check_name
 from kho.server.policy.access import ON_REPOSITORIES, ROLES, Action, parse_actions
+from kho.server.policy.errors import Disallowed
 from kho.server.resources import Resources
 
 _ORDER: Final = (*ON_REPOSITORIES, Action.METRICS, Action.ADMIN)
@@ -26,15 +27,17 @@ class Role(NamedTuple):
 
 async def add(resources: Resources, name: str, actions: Iterable[str], *, by: str) -> Role:
     """Create a role. Raises Invalid, Conflict."""
-    check_name(name, "role")
+    check_name(name, ROLE)
     try:
         chosen = parse_actions(actions)
-    except ValueError as error:
-        raise Invalid(str(error)) from None
+    except Disallowed as error:
+        raise Invalid(error.template, **error.values) from None
     if not chosen:
-        raise Invalid(f"a role has at least one action of {', '.join(ON_REPOSITORIES)}")
+        raise Invalid(
+            "a role has at least one action of %(actions)s", actions=", ".join(ON_REPOSITORIES)
+        )
     if name in ROLES:
-        raise Conflict(f"{name} is a built-in role; choose another name")
+        raise Conflict("%(name)s is a built-in role; choose another name", name=name)
     await resources.database.write(_add, name, chosen, by)
     return Role(name, False, _in_order(chosen))
 
@@ -42,7 +45,7 @@ async def add(resources: Resources, name: str, actions: Iterable[str], *, by: st
 async def remove(resources: Resources, name: str, *, by: str) -> None:
     """Take a role away. Raises Invalid, NotFound; Conflict while grants give it."""
     if name in ROLES:
-        raise Invalid(f"{name} is a built-in role and stays")
+        raise Invalid("%(name)s is a built-in role and stays", name=name)
     await resources.database.write(_remove, name, by)
 
 
@@ -57,7 +60,7 @@ async def every(resources: Resources) -> list[Role]:
 
 async def _add(tx: Transaction, name: str, actions: frozenset[Action], by: str) -> None:
     if not await rows.add(tx, name, actions):
-        raise Conflict(f"there is a role {name} already")
+        raise Conflict("there is a role %(name)s already", name=name)
     details = {"actions": _in_order(actions)}
     await audit.record(tx, Event("role.add", "allowed", by, target=name, details=details))
 
@@ -65,12 +68,22 @@ async def _add(tx: Transaction, name: str, actions: frozenset[Action], by: str) 
 async def _remove(tx: Transaction, name: str, by: str) -> None:
     # The row first: a grant that is being given is waited for, and then counted.
     if not await rows.delete(tx, name):
-        raise NotFound(f"there is no role {name[:129]}; `khod roles list` shows which there are")
+        raise NotFound(
+            "there is no role %(name)s; `khod roles list` shows which there are", name=name[:129]
+        )
     used = await grants.count_of_role(tx, name)
     if used:
+        if used == 1:
+            raise Conflict(
+                "the role %(name)s is given 1 time; remove that grant first: `khod grants list`"
+                " shows it",
+                name=name,
+            )
         raise Conflict(
-            f"the role {name} is given {used} time{'s' * (used > 1)}; remove those grants first:"
-            " `khod grants list` shows them"
+            "the role %(name)s is given %(used)s times; remove those grants first:"
+            " `khod grants list` shows them",
+            name=name,
+            used=used,
         )
     await audit.record(tx, Event("role.remove", "allowed", by, target=name))
 

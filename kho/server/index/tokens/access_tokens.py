@@ -10,7 +10,7 @@ from kho.server.database.credentials import CredentialRow, NewCredential
 from kho.server.database.engine import Transaction
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
-from kho.server.index.people.names import check_name, check_subject
+from kho.server.index.people.names import ROBOT, TOKEN, USER, check_name, check_subject
 from kho.server.index.sources import htpasswd
 from kho.server.index.tokens import credentials
 from kho.server.index.tokens.credentials import ACCESS_TOKENS
@@ -62,14 +62,16 @@ def _allowance(line: str) -> Allowance:
     pattern, colon, words = line.rpartition(":")
     if not colon or not words:
         raise Invalid(
-            f"{line!a} is no scope; allowed is GLOB:ACTION[,ACTION], with the actions"
-            f" {', '.join(ON_REPOSITORIES)} and *"
+            "%(line)s is no scope; allowed is GLOB:ACTION[,ACTION], with the actions"
+            " %(actions)s and *",
+            line=ascii(line),
+            actions=", ".join(ON_REPOSITORIES),
         )
     try:
         compiled(pattern)
         actions = parse_actions(words.split(","))
     except ValueError as error:
-        raise Invalid(f"scope {line!a}: {error}") from None
+        raise Invalid("scope %(line)s: %(error)s", line=ascii(line), error=error) from None
     alone = actions & PUSHING == {Action.PUSH}
     return Allowance(pattern, actions | PUSHING if alone else actions)
 
@@ -87,7 +89,7 @@ async def create(
 
     Raises Invalid, NotFound without such an owner, Conflict for a name that is in use.
     """
-    check_name(name, "token")
+    check_name(name, TOKEN)
     kind = kind_for(owner)
     lifetime = LIFETIMES[kind] if seconds == 0 else seconds
     secret = credentials.new_secret(kind)
@@ -112,7 +114,9 @@ def kind_for(owner: str) -> str:
     """The kind of token that an owner has. Raises Invalid."""
     kind, name = check_subject(owner)
     if kind not in ("user", "robot") or not name:
-        raise Invalid(f"{owner} has no tokens of its own; allowed are user:NAME and robot:NAME")
+        raise Invalid(
+            "%(owner)s has no tokens of its own; allowed are user:NAME and robot:NAME", owner=owner
+        )
     return "robot" if kind == "robot" else "personal"
 
 
@@ -142,7 +146,12 @@ async def _create(tx: Transaction, new: NewCredential, elsewhere: str | None, by
     source = await _source(tx, new.subject) or elsewhere
     if source is None:
         kind, _, name = new.subject.partition(":")
-        raise NotFound(f"there is no {kind} {name!a}; khod {kind}s list shows them")
+        raise NotFound(
+            "there is no %(kind)s %(name)s; %(command)s shows them",
+            kind=ROBOT if kind == "robot" else USER,
+            name=ascii(name),
+            command=f"khod {kind}s list",
+        )
     await credentials.insert(tx, new._replace(details=json.dumps({"source": source})), by)
 
 
@@ -209,10 +218,15 @@ async def revoke(resources: Resources, token: str, owner: str | None, *, by: str
     if owner is not None:
         kind_for(owner)
     found = [row for row in await _rows(resources, owner) if token in (row.name, str(row.id))]
-    whose = "" if owner is None else f" of {owner}"
     if len(found) > 1:
         listed = ", ".join(f"{row.subject} ({row.id})" for row in found)
-        raise Conflict(f"several tokens{whose} are called {token!a}: {listed}; name one by its id")
+        raise Conflict(
+            "several tokens are called %(token)s: %(listed)s; name one by its id",
+            token=ascii(token),
+            listed=listed,
+        )
     if not found or not await credentials.revoke(resources, found[0].id, by=by):
-        raise NotFound(f"there is no token {token!a}{whose}; khod tokens list shows them")
+        raise NotFound(
+            "there is no token %(token)s; khod tokens list shows them", token=ascii(token)
+        )
     return _told(found[0])

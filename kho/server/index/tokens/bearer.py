@@ -71,8 +71,9 @@ async def issue(
     token = f"{signed}.{_base64(_sign(signed.encode('ascii'), key))}"
     if len(token) > LARGEST:
         raise InvalidRequest(
-            f"the access asked for does not fit into a token of {LARGEST} characters;"
-            " ask for fewer repositories at once"
+            "the access asked for does not fit into a token of %(most)s characters; ask"
+            " for fewer repositories at once",
+            most=LARGEST,
         )
     began = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Issued(token, lifetime, began)
@@ -101,7 +102,7 @@ async def verify(resources: Resources, token: str) -> Claims:
         await _check_signature(resources, jws)
         return _claims(jws, resources.config)
     except Untrusted as error:
-        raise Unauthorized(f"the token is not valid: {error}") from None
+        raise Unauthorized("the token is not valid: %(error)s", error=error) from None
 
 
 async def _check_signature(resources: Resources, jws: Jws) -> None:

@@ -154,7 +154,11 @@ async def insert(tx: Transaction, new: NewCredential, by: str | None) -> None:
         return  # this work ran before
     named = new.kind in ACCESS_TOKENS
     if named and await rows.claim_name(tx, new.subject, new.kind, new.name) is not None:
-        raise Conflict(f"{new.subject} has a token named {new.name!a} already")
+        raise Conflict(
+            "%(subject)s has a token named %(name)s already",
+            subject=new.subject,
+            name=ascii(new.name),
+        )
     while not await rows.add(tx, new._replace(id=secrets.randbits(_ID_BITS) or 1)):
         pass
     if by is not None:
@@ -261,9 +265,9 @@ async def remove_owned(
     row = await rows.of_id(tx, credential_id, expired=True)
     own = row is not None and row.kind in kinds and owner in (None, row.subject)
     if not own or not await remove(tx, credential_id, by):
-        what = "login" if "session" in kinds else "token"
-        whose = "" if owner is None else f" of {owner}"
-        raise NotFound(f"there is no {what} {credential_id}{whose}")
+        if "session" in kinds:
+            raise NotFound("there is no login %(number)s", number=credential_id)
+        raise NotFound("there is no token %(number)s", number=credential_id)
 
 
 async def purge(resources: Resources) -> int:

@@ -90,7 +90,7 @@ async def verify(resources: Resources, token: str) -> Claims:
         return _claims(token, settings, keys, time.time())
     except Untrusted as error:
         telemetry.log_event("token server: token not believed", "debug", reason=str(error))
-        raise Unauthorized(f"the token is not valid here: {error}") from error
+        raise Unauthorized("the token is not valid here: %(error)s", error=error) from error
 
 
 def _claims(token: str, settings: TokenSettings, keys: _Keys, now: float) -> Claims:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from kho.oci.strict_json import JsonRefused, parse_object
+from kho.server.policy.errors import Disallowed
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -36,19 +37,29 @@ def check_url(url: str, *, keys: bool = False) -> None:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise ValueError(f"{url!a:.200} is not a URL: {error}") from error
+        raise Disallowed(
+            "%(url)s is not a URL: %(error)s", url=ascii(url)[:200], error=error
+        ) from error
     if keys and parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
         return
     private = parts.scheme == "http" and _is_loopback(parts.hostname or "")
     plain = url.isascii() and url.isprintable() and " " not in url
     if not plain or not parts.hostname or not (parts.scheme == "https" or private):
-        more = ", or file:///path" if keys else ""
-        raise ValueError(
-            f"{url!a:.200} is not allowed; allowed is https://host/path, or http:// on this"
-            f" machine's loopback address{more}"
+        if keys:
+            raise Disallowed(
+                "%(url)s is not allowed; allowed is https://host/path, or http:// on this"
+                " machine's loopback address, or file:///path",
+                url=ascii(url)[:200],
+            )
+        raise Disallowed(
+            "%(url)s is not allowed; allowed is https://host/path, or http:// on this machine's"
+            " loopback address",
+            url=ascii(url)[:200],
         )
     if parts.username is not None or parts.fragment or (parts.query and not keys):
-        raise ValueError(f"{url!a:.200} has a user, query or fragment, which is not allowed")
+        raise Disallowed(
+            "%(url)s has a user, query or fragment, which is not allowed", url=ascii(url)[:200]
+        )
 
 
 async def fetch_keys(issuer: str, jwks_url: str | None) -> str:

@@ -13,6 +13,7 @@ from kho.server.index.jose import jws
 from kho.server.index.jose.jws import Untrusted
 from kho.server.index.workloads import discovery, issuers, workload
 from kho.server.index.workloads.discovery import FetchFailed
+from kho.server.policy.errors import Disallowed
 from kho.server.policy.names import fits
 from kho.server.policy.trust import Rule, check_conditions, unmet
 from kho.server.resources import Resources
@@ -43,8 +44,9 @@ async def add(resources: Resources, rule: Rule, by: str) -> None:
 def _check(rule: Rule) -> None:
     if not fits(rule.name):
         raise Invalid(
-            f"{rule.name!a} is no name of a rule; allowed are a-z, 0-9 and . _ @ - (128 at most,"
-            " the first a letter or digit)"
+            "%(name)s is no name of a rule; allowed are a-z, 0-9 and . _ @ - (128 at"
+            " most, the first a letter or digit)",
+            name=ascii(rule.name),
         )
     if not rule.audience or len(rule.audience) > _AUDIENCE or not rule.audience.isprintable():
         raise Invalid("the audience must be a line of text: what the token's aud has to be")
@@ -53,21 +55,26 @@ def _check(rule: Rule) -> None:
         if rule.jwks_url is not None:
             discovery.check_url(rule.jwks_url, keys=True)
         check_conditions(rule.issuer, rule.conditions)
-    except ValueError as error:
-        raise Invalid(str(error)) from error
+    except Disallowed as error:
+        raise Invalid(error.template, **error.values) from error
 
 
 async def _add(tx: Transaction, rule: Rule, by: str) -> None:
     if not await robots.hold(tx, rule.robot):
-        raise NotFound(f"there is no robot {rule.robot!a}; make it: khod robots add {rule.robot}")
+        raise NotFound(
+            "there is no robot %(robot)s; make it: khod robots add %(robot)s", robot=rule.robot
+        )
     for row in await trust_rules.every(tx):
         if row.rule.issuer == rule.issuer and row.rule.jwks_url != rule.jwks_url:
             raise Conflict(
-                f"rule {row.rule.name} gets the keys of {rule.issuer} from"
-                f" {row.rule.jwks_url or 'its discovery document'}; rules of one issuer must agree"
+                "rule %(name)s gets the keys of %(issuer)s from %(value)s; rules of one"
+                " issuer must agree",
+                name=row.rule.name,
+                issuer=rule.issuer,
+                value=row.rule.jwks_url or "its discovery document",
             )
     if not await trust_rules.add(tx, rule):
-        raise Conflict(f"there is a rule {rule.name} already")
+        raise Conflict("there is a rule %(name)s already", name=rule.name)
     await audit.record(tx, Event("trust.add", "allowed", by, target=rule.name, details=told(rule)))
 
 
@@ -79,7 +86,7 @@ async def remove(resources: Resources, name: str, by: str) -> None:
 async def _remove(tx: Transaction, name: str, by: str) -> None:
     found = await trust_rules.find(tx, name)
     if found is None or not await trust_rules.delete(tx, name):
-        raise NotFound(f"there is no rule {name!a}")
+        raise NotFound("there is no rule %(name)s", name=ascii(name))
     issuer = found.rule.issuer
     if not any(row.rule.issuer == issuer for row in await trust_rules.every(tx)):
         await issuer_keys.forget(tx, issuer)
@@ -96,7 +103,7 @@ async def find(resources: Resources, name: str) -> TrustRow:
     """One rule. Raises NotFound."""
     found = await resources.database.read(trust_rules.find, name)
     if found is None:
-        raise NotFound(f"there is no rule {name!a}")
+        raise NotFound("there is no rule %(name)s", name=ascii(name))
     return found
 
 

@@ -46,7 +46,7 @@ def time_or_none(milliseconds: int | None) -> datetime | None:
 def number_of(text: str) -> int:
     """The number of a thing that a path names. Raises NotFound."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise NotFound(f"there is nothing of the number {text[:80]!a}")
+        raise NotFound("there is nothing of the number %(text)s", text=ascii(text[:80]))
     return int(text)
 
 

@@ -34,7 +34,7 @@ async def change_password(resources: Resources, request: Request) -> Response:
     name = _name(form.here)
     old, new = form.fields.get("old", ""), form.fields.get("new", "")
     if new != form.fields.get("again", ""):
-        wrong = Problem("The two new passwords are not the same.", form="password")
+        wrong = Problem(Invalid("The two new passwords are not the same."), form="password")
         return await _profile(resources, request, form.here, wrong)
     problem = await forms.refusal(
         own_account.change_password(

@@ -39,7 +39,7 @@ async def audit(resources: Resources, request: Request) -> Response:
     try:
         rows, following = await trail.page(resources, await _wanted(resources, asked), before, ROWS)
     except Invalid as error:
-        problem = Problem(str(error))
+        problem = Problem(error)
     kept = {key: value for key, value in asked.items() if value}
     return await admin_frame.page(
         *(resources, request, "audit"),

@@ -7,6 +7,7 @@ from kho.oci.reference import parse_name
 from kho.server.index.errors import Invalid
 from kho.server.index.rights import grants as rights
 from kho.server.index.rights import repositories, roles
+from kho.server.policy.errors import Disallowed
 from kho.server.policy.patterns import compiled
 from kho.server.resources import Resources
 from kho.server.web.request import Request, Response
@@ -54,9 +55,11 @@ async def _grants(
             resources, start, _ROWS + 1, subject=subject, repository=repository
         )
     except Invalid as error:
-        problem = problem or Problem(str(error), form="list")
+        problem = problem or Problem(error, form="list")
     except NameInvalid as error:
-        problem = problem or Problem(f"{repository} is {error.message}", form="list")
+        problem = problem or Problem(
+            Invalid("%(name)s is %(wrong)s", name=repository, wrong=error), form="list"
+        )
     typed = form.fields if form else {"subject": subject}
     return await admin_frame.page(
         *(resources, request, "grants"),
@@ -95,8 +98,8 @@ async def add(resources: Resources, request: Request) -> Response:
 async def _preview(resources: Resources, role: str, pattern: str) -> Preview:
     try:
         expression = compiled(pattern)
-    except ValueError as error:
-        raise Invalid(str(error)) from None
+    except Disallowed as error:
+        raise Invalid(error.template, **error.values) from None
     actions = next((one.actions for one in await roles.every(resources) if one.name == role), [])
     every = await repositories.every(resources)
     names = [row.name for row in every if expression.fullmatch(row.name)]

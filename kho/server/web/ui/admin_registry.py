@@ -22,7 +22,7 @@ class Part(NamedTuple):
 
     name: str
     good: bool
-    told: str
+    told: RegistryError | None
     milliseconds: int
 
 
@@ -74,12 +74,12 @@ async def health(resources: Resources, request: Request) -> Response:
 
 async def _part(name: str, trial: Awaitable[None]) -> Part:
     started = monotonic()
-    told = ""
+    told = None
     try:
         await trial
     except RegistryError as error:
-        told = error.message
-    return Part(name, not told, told, round((monotonic() - started) * 1000))
+        told = error
+    return Part(name, told is None, told, round((monotonic() - started) * 1000))
 
 
 async def keys(resources: Resources, request: Request) -> Response:

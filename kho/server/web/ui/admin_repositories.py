@@ -70,7 +70,7 @@ async def access(resources: Resources, request: Request) -> Response:
         try:
             found.append(await explain(resources, **asked))
         except NameInvalid as error:
-            raise Invalid(f"{asked['repository']} is {error.message}") from None
+            raise Invalid("%(name)s is %(wrong)s", name=asked["repository"], wrong=error) from None
 
     problem: Problem | None = None
     if any(asked.values()):

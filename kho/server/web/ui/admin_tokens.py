@@ -34,7 +34,7 @@ async def _tokens(
     try:
         rows = await access_tokens.page(resources, owner or None, after, _ROWS + 1)
     except Invalid as error:
-        problem = problem or Problem(str(error), form="list")
+        problem = problem or Problem(error, form="list")
     return await admin_frame.page(
         *(resources, request, "tokens"),
         form=form,

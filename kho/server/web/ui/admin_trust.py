@@ -7,6 +7,7 @@ from kho.server.index.errors import Invalid
 from kho.server.index.people import robots
 from kho.server.index.workloads import trust
 from kho.server.policy import trust_presets
+from kho.server.policy.errors import Disallowed
 from kho.server.policy.trust import Conditions, Rule
 from kho.server.resources import Resources
 from kho.server.web.address import base_url
@@ -75,8 +76,8 @@ async def add(resources: Resources, request: Request) -> Response:
 async def _add(resources: Resources, request: Request, form: Posted) -> None:
     try:
         issuer, conditions = _conditions(form)
-    except ValueError as error:
-        raise Invalid(_in_words(str(error))) from None
+    except Disallowed as error:
+        raise Invalid(error.template, **error.values) from None
     rule = Rule(
         form.text("name"),
         form.text("issuer") or issuer,
@@ -88,18 +89,11 @@ async def _add(resources: Resources, request: Request, form: Posted) -> None:
     await trust.add(resources, rule, request.caller.name)
 
 
-def _in_words(text: str) -> str:
-    """The reason, with the names that fields have here in place of options."""
-    for option in ("repository-id", "owner-id", "project-id"):
-        text = text.replace(f"--{option}", option.replace("-", " "))
-    return text
-
-
 def _conditions(form: Posted) -> tuple[str, Conditions]:
     """The issuer and all conditions. Raises ValueError."""
     preset = form.text("preset")
     if preset not in PRESETS:
-        raise ValueError("choose a platform")
+        raise Disallowed("choose a platform")
     given: dict[str, Any] = {name: form.text(name) or None for name in _TEXTS[preset]}
     given |= {name: form.lines(name) for name in _LINES[preset]}
     subject = form.text("workload")
@@ -118,9 +112,9 @@ def _conditions(form: Posted) -> tuple[str, Conditions]:
             continue
         claim, equals, glob = (part.strip() for part in line.partition("="))
         if not claim or not equals or not glob:
-            raise ValueError(f"{line.strip()!a} is not NAME=GLOB")
+            raise Disallowed("%(line)s is not NAME=GLOB", line=ascii(line.strip()))
         if claim in found:
-            raise ValueError(f"{claim}: there is a condition on this claim already")
+            raise Disallowed("%(claim)s: there is a condition on this claim already", claim=claim)
         own[claim] = (*own.get(claim, ()), glob)
     return issuer, {**found, **own}
 

@@ -133,7 +133,7 @@ async def _remove(resources: Resources, form: Posted, name: str, by: str) -> Non
 def check_confirmed(form: Posted, name: str) -> None:
     """Raise Invalid unless the name was typed."""
     if form.text("confirm") != name:
-        raise Invalid(f"type {name} to confirm")
+        raise Invalid("type %(name)s to confirm", name=name)
 
 
 def _address(name: str) -> str:

@@ -38,7 +38,7 @@ async def ask(resources: Resources, request: Request) -> Response:
     tags = [parse_tag(one) for one in dict.fromkeys(request.query_all("tag"))]
     digests = [parse_digest(one) for one in dict.fromkeys(request.query_all("digest"))]
     if len(tags) + len(digests) > MOST:
-        raise InvalidRequest(f"at most {MOST} at a time")
+        raise InvalidRequest("at most %(most)s at a time", most=MOST)
     shared = repository.frame(request, "tags" if tags or not digests else "versions")
     if not tags and not digests:
         return await render.page(
@@ -89,7 +89,7 @@ async def delete(resources: Resources, request: Request) -> Response:
 def _targets(texts: Sequence[str]) -> tuple[list[Doomed], list[Digest]]:
     """What the form asks for. Raises InvalidRequest, DigestInvalid or TagInvalid."""
     if not 1 <= len(texts) <= MOST:
-        raise InvalidRequest(f"1 to {MOST} at a time")
+        raise InvalidRequest("1 to %(most)s at a time", most=MOST)
     tags, digests = [], []
     for text in texts:
         tag, _, digest = text.partition("@")

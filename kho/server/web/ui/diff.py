@@ -10,6 +10,7 @@ from kho.server.index.files import changes, stack
 from kho.server.index.files.changes import Changed
 from kho.server.index.files.stack import Stack, State
 from kho.server.inspection.packed import Kind
+from kho.server.registry import manifests
 from kho.server.registry.contents import comparison
 from kho.server.registry.contents import image as images
 from kho.server.registry.contents.comparison import Comparison, LayerChange
@@ -53,7 +54,8 @@ async def page(resources: Resources, request: Request) -> Response:
     a, b = _sides(request)
     platform = request.query("platform") or None
     found: Comparison | None = None
-    wrong, unknown = "", ""
+    wrong: RegistryError | None = None
+    unknown = ""
     if a and b:
         try:
             unknown = await _unknown(resources, request, a, b)
@@ -65,7 +67,7 @@ async def page(resources: Resources, request: Request) -> Response:
         except RegistryError as error:
             if error.status not in (400, 404):
                 raise
-            wrong = error.message
+            wrong = error
     given = query_of(a, b, platform)
     listed = _NOTHING
     if found:
@@ -99,7 +101,7 @@ async def _unknown(resources: Resources, request: Request, *sides: str) -> str:
     """Which of both is not there, "" for none. Raises TagInvalid and such."""
     for one in sides:
         try:
-            await images.opened(resources, request.values.name, parse_reference(one))
+            await manifests.find(resources, request.values.name, parse_reference(one))
         except ManifestUnknown:
             return one
     return ""

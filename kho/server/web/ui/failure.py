@@ -22,14 +22,13 @@ async def answer(
     """A page that says what is wrong."""
     headers = error.headers if isinstance(error, RegistryError) else ()
     shown = tuple(one for one in headers if one[0] != "WWW-Authenticate")
-    told = error.message if isinstance(error, RegistryError) else str(error)
     try:
         return await render.page(
             *(resources, request, "failure.html"),
             status=status,
             headers=shown,
             failed=status,
-            told=told,
+            told=error,
         )
     except Exception:  # noqa: BLE001  what failed may fail again: a page without a question
         return render.bare(
@@ -37,5 +36,5 @@ async def answer(
             status=status,
             headers=shown,
             failed=status,
-            told=told,
+            told=error,
         )

@@ -138,4 +138,6 @@ async def _pieces(
             async for piece in content.pieces:
                 yield piece
     except (members.Refused, members.Failed) as error:
-        raise Unavailable(f"the file cannot be taken out of its layer: {error}") from error
+        raise Unavailable(
+            "the file cannot be taken out of its layer: %(error)s", error=error
+        ) from error

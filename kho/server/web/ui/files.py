@@ -31,7 +31,7 @@ def bytes_of(request: Request, key: str) -> bytes:
         if name == key.encode("ascii"):
             found = unquote_to_bytes(value.replace(b"+", b" "))
             if len(found) > LONGEST_PATH or b"\0" in found:
-                raise InvalidRequest(f"the parameter {key} is too long, or holds a NUL")
+                raise InvalidRequest("the parameter %(key)s is too long, or holds a NUL", key=key)
             return found
     return b""
 

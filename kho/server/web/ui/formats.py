@@ -4,7 +4,7 @@ import json
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import time
 from typing import Any, Final
 from urllib.parse import quote_from_bytes
@@ -16,6 +16,7 @@ from kho.server.inspection.packed import Entry
 from kho.server.registry.contents.secrecy import MASK, masked, why
 from kho.server.web.ui.icons import shapes
 from kho.server.web.ui.numbers import Numbers
+from kho.server.web.ui.wording import in_words
 
 _SHORT_DIGEST: Final = 12
 _MINUTE: Final = 60
@@ -56,6 +57,7 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         "bytes_join": lambda folder, name: folder + b"/" + name if folder else name,
         "mode": mode,
         "masked": hidden,
+        "worded": partial(in_words, gettext=gettext),
         "pretty": pretty,
         "tojson_text": words,
     }

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
-from kho.oci.errors import RegistryError
+from kho.oci.errors import RegistryError, Worded
 from kho.server.index.errors import Conflict, NotFound, Refused
 from kho.server.resources import Resources
 from kho.server.web import visits
@@ -26,7 +26,7 @@ _LINES: Final = 64
 class Problem(NamedTuple):
     """Why something was not done; `form` is the one of the page's forms that asked for it."""
 
-    text: str
+    text: Worded
     status: int = 400
     form: str = ""
 
@@ -62,11 +62,11 @@ async def refusal(work: Awaitable[object], form: str = "") -> Problem | None:
         await work
     except Refused as error:
         status = {NotFound: 404, Conflict: 409}.get(type(error), 400)
-        return Problem(str(error), status, form)
+        return Problem(error, status, form)
     except RegistryError as error:
         if error.status >= _BROKEN:
             raise
-        return Problem(error.message, error.status, form)
+        return Problem(error, error.status, form)
     return None
 
 

@@ -53,7 +53,7 @@ async def _page(
         rights=known.rights[:RIGHTS],
         more_rights=max(0, len(known.rights) - RIGHTS),
         may_dissolve=allowed(request.caller.principal, Action.DELETE, name),
-        wrong=problem.text if problem else "",
+        wrong=problem.text if problem else None,
     )
 
 
@@ -131,7 +131,7 @@ async def _ask_end(
         impact=await dissolution.impact(resources, name),
         # What is free afterwards tells what other repositories hold.
         sees_all=sight_of(request.caller.principal).kind is Kind.EVERYTHING,
-        wrong=problem.text if problem else "",
+        wrong=problem.text if problem else None,
     )
 
 

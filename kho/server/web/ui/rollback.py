@@ -29,7 +29,7 @@ async def _page(
         tag=tag,
         to=str(to),
         now=await _points_at(resources, name, tag),
-        wrong=problem.text if problem else "",
+        wrong=problem.text if problem else None,
     )
 
 

@@ -24,7 +24,7 @@ async def get(resources: Resources, request: Request) -> Response:
 async def put(resources: Resources, request: Request) -> Response:
     """Store, and point the tag or the tags of `?tag=` at it."""
     limit = resources.config.limits.manifest_bytes
-    too_large = ManifestTooLarge(f"manifests are at most {limit} bytes")
+    too_large = ManifestTooLarge("manifests are at most %(limit)s bytes", limit=limit)
     content = await request.body(limit, too_large)
     name, reference = request.values.name, request.values.reference
     more = _more_tags(resources, request)
@@ -55,7 +55,9 @@ def _more_tags(resources: Resources, request: Request) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(request.query_all("tag")))
     limit = resources.config.limits.tags_per_request
     if len(found) > limit:
-        raise UriTooLong(f"at most {limit} tags in one request", detail={"tags": len(found)})
+        raise UriTooLong(
+            "at most %(limit)s tags in one request", limit=limit, detail={"tags": len(found)}
+        )
     if found and not isinstance(request.values.reference, Digest):
         raise TagInvalid("?tag= goes with a manifest that is pushed by digest")
     return tuple(parse_tag(tag) for tag in found)

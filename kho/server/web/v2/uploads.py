@@ -53,7 +53,9 @@ async def start(resources: Resources, request: Request) -> Response:
     algorithm = request.query("digest-algorithm") or "sha256"
     if algorithm not in HEX_LENGTH:
         raise DigestInvalid(
-            f"digest-algorithm must be {' or '.join(HEX_LENGTH)}", detail=algorithm[:64]
+            "digest-algorithm must be %(allowed)s",
+            allowed=" or ".join(HEX_LENGTH),
+            detail=algorithm[:64],
         )
     row = await uploads.start(resources, name, request.caller, algorithm)
     return _session_answer(202, name, row.id, 0)
