@@ -1,7 +1,7 @@
 """SQL that SQLite and PostgreSQL spell differently, as SQLAlchemy constructs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Text, bindparam
@@ -152,30 +152,37 @@ def strings(parameter: str) -> TableValuedAlias:
 
 
 class _Entries(FunctionElement[Any]):
-    """A JSON list of lists of two strings, as rows."""
+    """A JSON list of lists, as rows: their position, and their members by number, as text."""
 
-    inherit_cache = True
+    inherit_cache = False
+
+    def __init__(self, parameter: str, names: Sequence[str]) -> None:
+        super().__init__(bindparam(parameter, type_=Text()))
+        members = (f"value ->> {number} AS {name}" for number, name in enumerate(names))
+        self.members = ", ".join(members)
 
 
 @compiles(_Entries, "sqlite")
 def _entries_sqlite(element: _Entries, compiler: SQLCompiler, **kwargs: object) -> str:
-    (pairs,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    fields = "key AS position, value ->> 0 AS first, value ->> 1 AS second"
-    return f"(SELECT {fields} FROM json_each({pairs}))"  # noqa: S608
+    (lists,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"(SELECT key AS position, {element.members} FROM json_each({lists}))"  # noqa: S608
 
 
 @compiles(_Entries, "postgresql")
 def _entries_postgresql(element: _Entries, compiler: SQLCompiler, **kwargs: object) -> str:
-    (pairs,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    fields = "position - 1 AS position, value ->> 0 AS first, value ->> 1 AS second"
-    listed = f"jsonb_array_elements(CAST({pairs} AS jsonb)) WITH ORDINALITY"
+    (lists,) = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    fields = f"position - 1 AS position, {element.members}"
+    listed = f"jsonb_array_elements(CAST({lists} AS jsonb)) WITH ORDINALITY"
     return f"(SELECT {fields} FROM {listed} AS listed (value, position))"  # noqa: S608
 
 
-def entries(parameter: str) -> TableValuedAlias:
-    """The rows (position, first, second) of a JSON list of pairs of strings."""
-    pairs = _Entries(bindparam(parameter, type_=Text()))
-    return pairs.table_valued("position", "first", "second", name=parameter)
+def entries(parameter: str, *names: str) -> TableValuedAlias:
+    """The rows (position, first, second) of a JSON list of pairs; or of lists with these names.
+
+    In PostgreSQL members are text, in SQLite what they are in JSON.
+    """
+    names = names or ("first", "second")
+    return _Entries(parameter, names).table_valued("position", *names, name=parameter)
 
 
 def listed(values: Iterable[object]) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Integer,
     bindparam,
+    cast,
     delete,
     literal_column,
     select,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from kho.server.database.constructs import Now, OneOf, entries, listed
+from kho.server.database.constructs import Now, OneOf, OneOfNumbers, entries, listed
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import (
     images,
@@ -98,12 +99,20 @@ _REPOSITORY: Final = Statement(
     .values(pulls=repositories.c.pulls + _number("more"), pulled_at=_number("now"))
     .where(repositories.c.id == _number("of"))
 )
-_add = insert(traffic).values(
-    repository_id=_number("of"),
-    day=bindparam("day"),
-    tag=bindparam("tag"),
-    pulls=_number("more_pulls"),
-    pushes=_number("more_pushes"),
+_day = bindparam("day", type_=Integer())
+_days = entries("days", "number", "tag", "pulls", "pushes")
+_add = insert(traffic).from_select(
+    ["repository_id", "day", "tag", "pulls", "pushes"],
+    select(
+        cast(_days.c.number, BigInteger()),
+        cast(_day, Integer()),
+        _days.c.tag,
+        cast(_days.c.pulls, BigInteger()),
+        cast(_days.c.pushes, BigInteger()),
+    )
+    # SQLite takes ON CONFLICT for a part of FROM where there is no WHERE.
+    .where(_days.c.position >= literal_column("0"))
+    .order_by(_days.c.position),
 )
 _ADD: Final = Statement(
     _add.on_conflict_do_update(
@@ -115,10 +124,10 @@ _ADD: Final = Statement(
     )
 )
 _TAGS_OF_DAY: Final = Statement(
-    select(_table.tag)
-    .where(_table.repository_id == _number("of"))
-    .where(_table.day == bindparam("day"))
-    .order_by(_table.tag)
+    select(_table.repository_id, _table.tag)
+    .where(OneOfNumbers(_table.repository_id, "numbers"))
+    .where(_table.day == _day)
+    .order_by(_table.repository_id, _table.tag)
 )
 _key = tuple_(_table.repository_id, _table.day, _table.tag)
 _TRIM: Final = Statement(
@@ -239,9 +248,12 @@ async def _write(tx: Transaction, sums: _Sums, now: int) -> None:
     for number, count in sorted(sums.images.items()):
         await tx.run(_IMAGE, of=number, more=count, now=now)
     day = now // DAY_MS
-    for of, tag in await _within_bounds(tx, sums, day):
-        pulls, pushes = sums.pulls[of, tag], sums.pushes[of, tag]
-        await tx.run(_ADD, of=of, day=day, tag=tag, more_pulls=pulls, more_pushes=pushes)
+    days = [
+        (of, tag, sums.pulls[of, tag], sums.pushes[of, tag])
+        for of, tag in await _within_bounds(tx, sums, day)
+    ]
+    if days:
+        await tx.run(_ADD, day=day, days=json.dumps(days))
     for of in sorted(sums.pulled):
         await tx.run(_REPOSITORY, of=of, more=sums.pulls[of, ""], now=now)
 
@@ -251,14 +263,17 @@ async def _within_bounds(tx: Transaction, sums: _Sums, day: int) -> list[tuple[i
     wanted: dict[int, list[str]] = defaultdict(list)
     for of, tag in sorted({*sums.pulls, *sums.pushes}):
         wanted[of].append(tag)
+    known: dict[int, set[str]] = defaultdict(set)
+    for of, tag in await tx.all(_TAGS_OF_DAY, numbers=json.dumps(list(wanted)), day=day):
+        if tag:
+            known[of].add(tag)
     found = []
     for of, names in wanted.items():
-        known = {tag for (tag,) in await tx.all(_TAGS_OF_DAY, of=of, day=day)} - {""}
         for tag in names:
-            if tag and tag not in known:
-                if len(known) >= MOST_TAGS:
+            if tag and tag not in known[of]:
+                if len(known[of]) >= MOST_TAGS:
                     continue
-                known.add(tag)
+                known[of].add(tag)
             found.append((of, tag))
     return found
 
