@@ -111,7 +111,7 @@ async def test_users_are_made_changed_and_removed(registry: Registry) -> None:
     admin = Admin(house, await house.person("root", admin=True))
     await admin.see("/users")
     new = {"name": "bob", "email": "bob@example.com", "password": PASSWORD, "again": PASSWORD}
-    assert "The account is made." in await admin.send("/users", **new)
+    assert "The account is created." in await admin.send("/users", **new)
     assert "bob@example.com" in admin.text
     bob = Browser(registry)
     assert (await bob.sign_in("bob", PASSWORD)).status == 303
@@ -185,7 +185,7 @@ async def test_lists_are_searched_and_paged(root: Admin) -> None:
 async def test_groups_have_members_and_roles(root: Admin) -> None:
     await root.house.person("bob")
     await root.see("/groups")
-    assert "The group is made." in await root.send("/groups", name="web")
+    assert "The group is created." in await root.send("/groups", name="web")
     assert "there is a group web already" in await root.send("/groups", 409, name="web")
     assert "The user is in the group." in await root.send("/groups/web", do="add", user="bob")
     await root.send("/groups/web", 409, do="add", user="bob")
@@ -228,7 +228,7 @@ async def test_grants_are_looked_at_before_they_are_given(root: Admin) -> None:
     assert "pull, push, create, tag, overwrite" in text
     assert root.typed("pattern") == "team/**"
     assert "No role was given to anybody yet." in text
-    assert "The role is given." in await root.send("/grants", do="add", **fields)
+    assert "The role is granted." in await root.send("/grants", do="add", **fields)
     wrong = [
         ({"pattern": "Team/$"}, 400, "is not allowed"),
         ({"subject": "user:nobody"}, 404, "there is no user nobody"),
@@ -247,7 +247,7 @@ async def test_grants_are_looked_at_before_they_are_given(root: Admin) -> None:
     assert "is no subject" in await root.see_refused("/grants?subject=x")
     await root.see("/grants")
     (number,) = re.findall(r'name="id" value="(\d+)"', root.text)
-    assert "The role is taken back." in await root.send("/grants/remove", id=number)
+    assert "The role is revoked." in await root.send("/grants/remove", id=number)
     for text in (number, "", "x"):
         await root.send("/grants/remove", 404, id=text)
 

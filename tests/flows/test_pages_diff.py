@@ -127,7 +127,7 @@ async def test_images_of_platforms_and_artifacts(registry: Registry) -> None:
     assert "Different platforms" not in text
     assert rows(text) == {}
     text = await seen(browser, "/app/-/diff?a=all&b=fewer")
-    assert "Platforms that went" in text
+    assert "Removed platforms" in text
     text = await seen(browser, "/app/-/diff?a=all&b=all&platform=linux/arm64")
     assert "<option selected>linux/arm64" in text
     for pair in ("a=chart&b=chart", "a=chart&b=amd", "a=amd&b=chart"):
@@ -146,7 +146,7 @@ async def test_many_layers_and_files(registry: Registry) -> None:
     browser = Browser(registry)
     text = await seen(browser, "/app/-/diff?a=1&b=2")
     found: list[str] = []
-    assert "9 layers of both" in text
+    assert "9 shared layers" in text
     while True:
         found += rows(text)
         more = following(text)

@@ -33,6 +33,6 @@ def test_numbers() -> None:
 
 
 def test_parts() -> None:
-    assert Numbers("en").percent(1, 3) == "33.3 %"
-    assert Numbers("vi").percent(3, 3) == "100,0 %"
-    assert Numbers("en").percent(0, 0) == "0.0 %"
+    assert Numbers("en").percent(1, 3) == "33.3%"
+    assert Numbers("vi").percent(3, 3) == "100,0%"
+    assert Numbers("en").percent(0, 0) == "0.0%"

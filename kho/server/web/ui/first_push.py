@@ -39,11 +39,10 @@ def steps(runtime: str, address: Address, target: str, *, sign_in: bool) -> tupl
         first = (Step("sign-in", f"skopeo login{option} {address.host}"),) if sign_in else ()
         return (*first, last, look)
     image = _SOURCE if tool in ("podman", "kho") else _IMAGE
-    first_ = Step("get", f"{tool} pull {image}")
-    if sign_in:
-        first_ = Step("sign-in", f"{tool} login{option} {address.host}")
+    login = (Step("sign-in", f"{tool} login{option} {address.host}"),) if sign_in else ()
+    got = Step("get", f"{tool} pull {image}")
     named, pushed = f"{tool} tag {image} {to}", f"{tool} push{option} {to}"
-    return (first_, Step("name", named), Step("push", pushed))
+    return (*login, got, Step("name", named), Step("push", pushed))
 
 
 def target_of(principal: Principal) -> str:

@@ -37,4 +37,4 @@ class Numbers:
 
     def percent(self, part: float, whole: float) -> str:
         """A part of a whole, with one decimal, so that a column of them stands in line."""
-        return f"{100 * part / (whole or 1):.1f}".replace(".", self._decimal) + " %"
+        return f"{100 * part / (whole or 1):.1f}".replace(".", self._decimal) + "%"
