@@ -19,6 +19,7 @@ from tests.flows.people import basic, resources_of
 from tests.flows.registry import Registry
 
 PASSWORD = "correct horse"
+HERE = sessions.From("127.0.0.1", "")
 HOSTILE = "\"><script>alert('x')</script>&lt;"
 
 
@@ -351,8 +352,8 @@ async def test_a_name_that_is_taken_does_not_use_the_link_up(registry: Registry)
     code = await setup.ensure_link(resources)
     assert code is not None
     with pytest.raises(Conflict):
-        await setup.redeem(resources, code, "root", PASSWORD)
-    await setup.redeem(resources, code, "admin", PASSWORD)
+        await setup.redeem(resources, code, "root", PASSWORD, HERE)
+    await setup.redeem(resources, code, "admin", PASSWORD, HERE)
 
 
 @on_both_databases
@@ -363,7 +364,8 @@ async def test_of_two_with_one_link_one_becomes_administrator(registry: Registry
     assert code is not None
     names = [f"admin{number}" for number in range(6)]
     done = await asyncio.gather(
-        *(setup.redeem(resources, code, name, PASSWORD) for name in names), return_exceptions=True
+        *(setup.redeem(resources, code, name, PASSWORD, HERE) for name in names),
+        return_exceptions=True,
     )
     assert [one for one in done if one is None] == [None]
     assert all(one is None or isinstance(one, Unauthorized) for one in done)
@@ -377,8 +379,8 @@ async def test_the_link_is_dead_when_there_is_an_administrator(registry: Registr
     await resources.database.write(accounts.add, "boss", source="local", admin=True)
     assert (await Browser(registry).get(f"/setup?code={code}")).status == 410
     with pytest.raises(Unauthorized):
-        await setup.redeem(resources, code, "second", PASSWORD)
+        await setup.redeem(resources, code, "second", PASSWORD, HERE)
     # Not even when that one is disabled again.
     await resources.database.write(accounts.set_disabled, "boss", True)
     with pytest.raises(Unauthorized):
-        await setup.redeem(resources, code, "second", PASSWORD)
+        await setup.redeem(resources, code, "second", PASSWORD, HERE)

@@ -106,7 +106,8 @@ def test_every_error_that_pages_show_is_gathered() -> None:
 
 
 def below(kind: type) -> Iterator[type]:
-    for one in kind.__subclasses__():
+    subclasses: list[type] = kind.__subclasses__()
+    for one in subclasses:
         if one.__module__.startswith("kho."):
             yield one
             yield from below(one)

@@ -23,6 +23,7 @@ from kho.server.database.engine import Transaction
 from kho.server.database.redaction import clean, clean_details
 from kho.server.database.schema import audit_events
 from kho.server.database.statement import Statement
+from kho.server.policy.access import By
 
 _table = audit_events.c
 _WRITTEN: Final = (
@@ -57,6 +58,7 @@ _TRIM: Final = Statement(
 class Event:
     """Something that was done or tried. `action` is `noun.verb`, `outcome` one of OUTCOMES.
 
+    The address and the request are those of `actor`, if it is a By and they are not given.
     `details` never hold secrets; text is cut and masked when it is written all the same.
     """
 
@@ -109,14 +111,17 @@ async def record(tx: Transaction, event: Event, *, age_ms: int = 0) -> None:
 
     When COMMIT itself loses its connection the event may be written twice: rather that than never.
     """
+    by = event.actor
+    address = event.address or (by.address if isinstance(by, By) else "")
+    request_id = event.request_id or (by.request_id if isinstance(by, By) else "")
     values: dict[str, Any] = {
         "action": clean(event.action, 64),
         "outcome": clean(event.outcome, 16),
         "actor": clean(event.actor, 256),
         "repository": _optional(event.repository, 255),
         "target": _optional(event.target, 512),
-        "address": _optional(event.address or None, 64),
-        "request_id": _optional(event.request_id or None, 64),
+        "address": _optional(address or None, 64),
+        "request_id": _optional(request_id or None, 64),
         "count": min(event.count, _MOST_COUNT),
         "details": clean_details(event.details),
     }

@@ -9,7 +9,7 @@ A request is allowed when a grant has the action and every ceiling has it too. T
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from kho.server.policy.errors import Disallowed
 from kho.server.policy.patterns import matches
@@ -110,6 +110,23 @@ ANYONE: Final = Principal(ANONYMOUS, open=True)
 NOBODY: Final = Principal(ANONYMOUS, shown=False)
 
 
+class By(str):
+    """The name of who does something, with where the request came from, for the audit trail.
+
+    Everywhere else it is the name alone, as the text that commands of khod give.
+    """
+
+    __slots__ = ("address", "request_id")
+    address: str
+    request_id: str
+
+    def __new__(cls, name: str, address: str, request_id: str) -> Self:
+        """A name that knows where it speaks from."""
+        made = super().__new__(cls, name)
+        made.address, made.request_id = address, request_id
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A principal and where its request came from, as the audit trail tells it."""
@@ -122,6 +139,11 @@ class Caller:
     def name(self) -> str:
         """The principal's."""
         return self.principal.name
+
+    @property
+    def by(self) -> By:
+        """Whom the audit trail names for what is done now."""
+        return By(self.name, self.address, self.request_id)
 
     @property
     def anonymous(self) -> bool:

@@ -122,9 +122,11 @@ async def _delete(
         results[one.tag] = outcome
         tags_gone += outcome.result == "deleted"
     for digest in sorted(digests, key=str):
+        freed = await rows.freed_with(tx, repository_id, str(digest))
         gone = await manifests.delete(tx, repository, digest, caller.name)
         if gone is not None:
-            await trail.record(tx, caller, "manifest.delete", repository, str(digest))
+            details = {"tags": gone.tags, "freed": freed}
+            await trail.record(tx, caller, "manifest.delete", repository, str(digest), details)
             bytes_gone += gone.size
             tags_gone += gone.tags
         results[str(digest)] = Outcome(str(digest), "deleted" if gone else "unknown")

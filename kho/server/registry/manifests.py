@@ -18,6 +18,8 @@ from kho.oci.errors import (
 from kho.oci.manifest import Descriptor, Manifest, parse_manifest
 from kho.server.database import blobs, tags
 from kho.server.database import manifests as rows
+from kho.server.database import repositories as repository_rows
+from kho.server.database.contents import removal
 from kho.server.database.engine import Transaction
 from kho.server.database.images import ImageFacts
 from kho.server.database.manifests import ManifestRow
@@ -191,9 +193,12 @@ async def delete(resources: Resources, repository: str, digest: Digest, caller: 
 
 
 async def _delete(tx: Transaction, repository: str, digest: Digest, caller: Caller) -> bool:
+    repository_id = await repository_rows.find(tx, repository)
+    freed = 0 if repository_id is None else await removal.freed_with(tx, repository_id, str(digest))
     found = await rows.delete(tx, repository, digest, caller.name)
     if found is None:
         return False
-    await trail.record(tx, caller, "manifest.delete", repository, str(digest))
+    details = {"tags": found.tags, "freed": freed}
+    await trail.record(tx, caller, "manifest.delete", repository, str(digest), details)
     await indexing.removed(tx, found.repository_id, size=found.size, tags=found.tags)
     return True

@@ -30,7 +30,7 @@ async def redeem(resources: Resources, request: Request) -> Response:
         twice = Invalid("The two passwords are not the same.")
         return await _form(resources, request, here, code, twice, username)
     try:
-        await setup.redeem(resources, code, username, password)
+        await setup.redeem(resources, code, username, password, here.origin)
     except Unauthorized:
         return await _gone(resources, request, here)
     except (Refused, RegistryError) as error:

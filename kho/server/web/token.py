@@ -224,7 +224,10 @@ async def _issued(
         rule=workload.rule_of(identity) if identity else None,
     )
     text = " ".join(map(str, granted))
-    event = Event("token.issue", "allowed", principal.name, None, text, request.caller.address)
+    caller = request.caller
+    event = Event(
+        "token.issue", "allowed", principal.name, None, text, caller.address, caller.request_id
+    )
     audit.note(resources, event)
     value: dict[str, object] = {
         "token": issued.token,

@@ -169,7 +169,7 @@ def test_conditions_that_cannot_be_meant_are_refused(conditions: Conditions) -> 
 
 
 def test_the_preset_of_github_never_matches_on_names_alone() -> None:
-    with pytest.raises(ValueError, match=r"its repository id, as `gh api repos/octo/app --jq \.id`"):
+    with pytest.raises(ValueError, match=r"repository id, as `gh api repos/octo/app --jq \.id`"):
         github("octo/app")
     found = github("octo/app", repository_id="74", branches=["main", "release/*"], tags=["v*"])
     assert found == {

@@ -276,3 +276,15 @@ async def used(
         _USED_FOR_SURE, repository_id=repository_id, digests=listed(digests), ids=numbers(ids)
     )
     return [digest for (digest,) in found]
+
+
+async def freed_with(tx: Transaction, repository_id: int, digest: str) -> int:
+    """Bytes of a manifest that is here and of the blobs on the disk that nothing else needs.
+
+    Ask before it goes. Blobs that very many manifests list count as needed.
+    """
+    found = await by_digest(tx, repository_id, [digest])
+    ids = [one.id for one in found]
+    few = await uncrowded(tx, await blobs_of(tx, repository_id, ids, BLOBS))
+    _, size = await freed(tx, repository_id, few, ids, on_disk=True)
+    return size + sum(one.size for one in found)

@@ -140,7 +140,9 @@ async def redeem(resources: Resources, device_code: str) -> Identity:
     try:
         await access.principal_of(resources, identity)
     except Unauthorized as error:  # gone or disabled meanwhile
-        raise Unauthorized(error.message, detail="access_denied") from None
+        raise Unauthorized(
+            error.template, detail="access_denied", headers=(), **error.values
+        ) from None
     return identity
 
 

@@ -14,6 +14,7 @@ from kho.server.index.errors import Invalid
 from kho.server.index.people import accounts
 from kho.server.index.tokens import credentials
 from kho.server.index.workloads import workload
+from kho.server.policy.access import By
 from kho.server.resources import Resources
 
 # Of browsers, and of clients that keep a refresh token (`docker login`).
@@ -47,7 +48,7 @@ async def show(resources: Resources, name: str) -> Own:
 
 
 async def change_password(
-    resources: Resources, name: str, old: str, new: str, *, address: str, keep: int
+    resources: Resources, name: str, old: str, new: str, *, by: By, keep: int
 ) -> int:
     """Replace one's own password, and end all logins but the session `keep`: their number.
 
@@ -60,10 +61,10 @@ async def change_password(
     try:
         if credentials.looks_like(old) or workload.looks_like(old):
             raise Unauthorized("a token is no password")
-        await logins.authenticate(resources, name, old, address)
+        await logins.authenticate(resources, name, old, by.address)
     except Unauthorized:
         raise Invalid("the old password is wrong") from None
-    return await accounts.set_password(resources, name, new, by=f"user:{name}", keep=keep)
+    return await accounts.set_password(resources, name, new, by=by, keep=keep)
 
 
 async def logins_of(resources: Resources, subject: str, after: int, limit: int) -> list[Login]:

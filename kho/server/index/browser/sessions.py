@@ -16,7 +16,7 @@ from kho.server.index import logins
 from kho.server.index.audit import Event, note
 from kho.server.index.rights import access
 from kho.server.index.tokens import credentials
-from kho.server.policy.access import Principal
+from kho.server.policy.access import By, Principal
 from kho.server.policy.identity import Identity
 from kho.server.resources import Resources
 
@@ -104,7 +104,8 @@ async def end(resources: Resources, visitor: Visitor, origin: From) -> None:
     """Sign out, at once and everywhere the cookie may be."""
     subject = visitor.identity.subject
     if visitor.identity.credential is not None:
-        await credentials.revoke(resources, visitor.identity.credential, by=subject)
+        by = By(subject, origin.address, origin.request_id)
+        await credentials.revoke(resources, visitor.identity.credential, by=by)
     note(
         resources,
         Event(

@@ -7,10 +7,12 @@ from kho.server.database import accounts, audit, sign_ins
 from kho.server.database import credentials as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
+from kho.server.index.browser.sessions import From
 from kho.server.index.errors import Conflict, Invalid
 from kho.server.index.rights import access
 from kho.server.index.sources import passwords
 from kho.server.index.tokens import credentials
+from kho.server.policy.access import By
 from kho.server.policy.names import ALLOWED_TEXT, is_name
 from kho.server.resources import Resources
 
@@ -63,7 +65,9 @@ async def is_good(resources: Resources, code: str) -> bool:
     return not await resources.database.write(accounts.enabled_admins)
 
 
-async def redeem(resources: Resources, code: str, username: str, password: str) -> None:
+async def redeem(
+    resources: Resources, code: str, username: str, password: str, origin: From
+) -> None:
     """Make the first administrator; of two that try, one does.
 
     Raises Unauthorized when the code is good no more; Invalid for a name or password that is not
@@ -73,7 +77,8 @@ async def redeem(resources: Resources, code: str, username: str, password: str) 
     if not await is_good(resources, code):
         raise _gone()
     password_hash = await passwords.hash_password(resources, password)
-    await resources.database.write(_redeem, credentials.hash_of(code), username, password_hash)
+    by = By(f"user:{username}", origin.address, origin.request_id)
+    await resources.database.write(_redeem, credentials.hash_of(code), by, username, password_hash)
 
 
 def _gone() -> Unauthorized:
@@ -100,7 +105,9 @@ async def _clear(tx: Transaction) -> bool:
     return not await accounts.enabled_admins(tx)
 
 
-async def _redeem(tx: Transaction, secret_hash: str, username: str, password_hash: str) -> None:
+async def _redeem(
+    tx: Transaction, secret_hash: str, by: By, username: str, password_hash: str
+) -> None:
     # The row goes first: whoever else has the code waits for this to end, and finds none.
     if await rows.take(tx, secret_hash, KIND) is None or await accounts.enabled_admins(tx):
         raise _gone()
@@ -110,5 +117,4 @@ async def _redeem(tx: Transaction, secret_hash: str, username: str, password_has
         raise Conflict(
             "There is an account named %(username)s already: take another name.", username=username
         )
-    actor = f"user:{username}"
-    await audit.record(tx, Event("setup.redeem", "allowed", actor, target=actor))
+    await audit.record(tx, Event("setup.redeem", "allowed", by, target=by))

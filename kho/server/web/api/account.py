@@ -84,7 +84,7 @@ async def change_password(resources: Resources, call: Call[None, PasswordChange]
         name,
         call.body.old,
         call.body.new,
-        address=call.caller.address,
+        by=call.by,
         keep=await _session(resources, call.request),
     )
     return Ended(ended=ended)
@@ -117,15 +117,15 @@ async def list_logins(resources: Resources, call: Call[Paged, None]) -> Listing[
 
 async def end_login(resources: Resources, call: Call[None, None]) -> None:
     """Signs out there, within a second."""
-    owner, login = f"user:{_own_name(call.request)}", number_of(call.part("id"))
-    await own_account.end_login(resources, owner, login)
+    _own_name(call.request)
+    await own_account.end_login(resources, call.by, number_of(call.part("id")))
 
 
 async def end_other_logins(resources: Resources, call: Call[None, None]) -> Ended:
     """All but the session that asks."""
-    owner = f"user:{_own_name(call.request)}"
+    _own_name(call.request)
     keep = await _session(resources, call.request)
-    return Ended(ended=await own_account.end_others(resources, owner, keep))
+    return Ended(ended=await own_account.end_others(resources, call.by, keep))
 
 
 def _own_name(request: Request) -> str:

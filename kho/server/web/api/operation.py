@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from kho.oci.digest import Digest
 from kho.server.index.errors import NotFound
-from kho.server.policy.access import Action, Caller
+from kho.server.policy.access import Action, By, Caller
 from kho.server.resources import Resources
 from kho.server.web.api.paging import link_next
 from kho.server.web.api.problems import Mistakes
@@ -56,9 +56,9 @@ class Call(Generic[Q, B]):
         return self.request.caller
 
     @property
-    def by(self) -> str:
+    def by(self) -> By:
         """Whom the audit trail names."""
-        return self.request.caller.name
+        return self.request.caller.by
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from kho.server.index.browser import own_account
 from kho.server.index.errors import Invalid, NotFound
 from kho.server.index.people.accounts import LOCAL
 from kho.server.index.tokens import access_tokens
+from kho.server.policy.access import By
 from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.request import Request, Response
@@ -39,7 +40,7 @@ async def change_password(resources: Resources, request: Request) -> Response:
     problem = await forms.refusal(
         own_account.change_password(
             *(resources, name, old, new),
-            address=form.here.origin.address,
+            by=request.caller.by,
             keep=_session(form.here),
         ),
         "password",
@@ -78,7 +79,7 @@ async def tokens(resources: Resources, request: Request) -> Response:
 async def add_token(resources: Resources, request: Request) -> Response:
     """Make one, and show it this once."""
     form = await forms.posted(resources, request)
-    owner = f"user:{_name(form.here)}"
+    owner = _owner(request, form.here)
     made, problem = await token_form.make(resources, form, owner, owner)
     typed = form.fields if problem else forms.NOTHING_TYPED
     return await _tokens(resources, request, form.here, problem, typed, made)
@@ -87,7 +88,7 @@ async def add_token(resources: Resources, request: Request) -> Response:
 async def revoke_token(resources: Resources, request: Request) -> Response:
     """End one of one's own."""
     form = await forms.posted(resources, request)
-    owner = f"user:{_name(form.here)}"
+    owner = _owner(request, form.here)
     work = access_tokens.revoke_id(resources, _number(form), owner, by=owner)
     problem = await forms.refusal(work)
     if problem:
@@ -132,7 +133,7 @@ async def sessions(resources: Resources, request: Request) -> Response:
 async def end_session(resources: Resources, request: Request) -> Response:
     """Sign out somewhere else."""
     form = await forms.posted(resources, request)
-    subject = f"user:{_name(form.here)}"
+    subject = _owner(request, form.here)
     problem = await forms.refusal(own_account.end_login(resources, subject, _number(form)))
     if problem:
         return await _sessions(resources, request, form.here, problem)
@@ -142,7 +143,7 @@ async def end_session(resources: Resources, request: Request) -> Response:
 async def end_others(resources: Resources, request: Request) -> Response:
     """Sign out everywhere else."""
     form = await forms.posted(resources, request)
-    subject = f"user:{_name(form.here)}"
+    subject = _owner(request, form.here)
     await own_account.end_others(resources, subject, _session(form.here))
     return forms.done(_SESSIONS, "sessions-ended")
 
@@ -181,6 +182,12 @@ def _name(here: Visit) -> str:
     if here.visitor is None:
         raise Denied("You have no account: nobody has one here yet.")
     return here.visitor.name
+
+
+def _owner(request: Request, here: Visit) -> By:
+    """The subject of one's own things, as the audit trail names it. Raises Denied."""
+    _name(here)
+    return request.caller.by
 
 
 def _session(here: Visit) -> int:

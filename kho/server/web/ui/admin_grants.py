@@ -88,7 +88,7 @@ async def add(resources: Resources, request: Request) -> Response:
 
         problem = await forms.refusal(work(), "add")
         return await _grants(resources, request, form, problem, shown[0] if shown else None)
-    by = request.caller.name
+    by = request.caller.by
     problem = await forms.refusal(rights.add(resources, subject, role, pattern, by=by), "add")
     if problem:
         return await _grants(resources, request, form, problem)
@@ -111,7 +111,7 @@ async def remove(resources: Resources, request: Request) -> Response:
     form = await forms.posted(resources, request)
     text = form.text("id")
     number = int(text) if text.isascii() and text.isdigit() and len(text) < _NUMBER else 0
-    work = rights.remove_id(resources, number, by=request.caller.name)
+    work = rights.remove_id(resources, number, by=request.caller.by)
     problem = await forms.refusal(work)
     if problem:
         return await _grants(resources, request, None, problem)

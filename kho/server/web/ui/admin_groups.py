@@ -34,7 +34,7 @@ async def add(resources: Resources, request: Request) -> Response:
     """Make a group."""
     form = await forms.posted(resources, request)
     name = form.text("name")
-    problem = await forms.refusal(people.add(resources, name, by=request.caller.name), "add")
+    problem = await forms.refusal(people.add(resources, name, by=request.caller.by), "add")
     if problem:
         return await _groups(resources, request, form, problem)
     return forms.done(_address(name), "group-added")
@@ -68,7 +68,7 @@ async def _group(
 async def change(resources: Resources, request: Request) -> Response:
     """Whatever the pressed button says."""
     form = await forms.posted(resources, request)
-    name, what, by = request.values.parts["group"], form.text("do"), request.caller.name
+    name, what, by = request.values.parts["group"], form.text("do"), request.caller.by
     member = form.text("user")
     place, word = _address(name), "member-added"
     if what == "add":

@@ -93,5 +93,5 @@ async def rotate(resources: Resources, request: Request) -> Response:
     """Make a new key."""
     form = await forms.posted(resources, request)
     overlap = not form.has("drop_old")
-    await signing.rotate(resources, by=request.caller.name, overlap=overlap)
+    await signing.rotate(resources, by=request.caller.by, overlap=overlap)
     return forms.done("/-/admin/keys", "key-made")

@@ -50,7 +50,7 @@ async def change(resources: Resources, request: Request) -> Response:
     """Open one to all, or close it."""
     form = await forms.posted(resources, request)
     name, public = form.text("name"), form.text("do") == "public"
-    work = rights.set_public(resources, name, public, by=request.caller.name)
+    work = rights.set_public(resources, name, public, by=request.caller.by)
     problem = await forms.refusal(work, "add")
     if problem:
         return await _list(resources, request, form, problem)

@@ -41,7 +41,7 @@ async def add(resources: Resources, request: Request) -> Response:
     """Make a robot."""
     form = await forms.posted(resources, request)
     name = form.text("name")
-    work = people.add(resources, name, form.text("description"), by=request.caller.name)
+    work = people.add(resources, name, form.text("description"), by=request.caller.by)
     problem = await forms.refusal(work, "add")
     if problem:
         return await _robots(resources, request, form, problem)
@@ -80,7 +80,7 @@ async def _robot(
 async def change(resources: Resources, request: Request) -> Response:
     """Whatever the pressed button says."""
     form = await forms.posted(resources, request)
-    name, what, by = request.values.parts["robot"], form.text("do"), request.caller.name
+    name, what, by = request.values.parts["robot"], form.text("do"), request.caller.by
     place, word = _address(name), "robot-changed"
     if what == "token":
         made, problem = await token_form.make(resources, form, f"robot:{name}", by)

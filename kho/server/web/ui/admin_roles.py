@@ -34,7 +34,7 @@ async def add(resources: Resources, request: Request) -> Response:
     """Make a role."""
     form = await forms.posted(resources, request)
     actions = [str(one) for one in ON_REPOSITORIES if form.has(f"may_{one}")]
-    work = rights.add(resources, form.text("name"), actions, by=request.caller.name)
+    work = rights.add(resources, form.text("name"), actions, by=request.caller.by)
     problem = await forms.refusal(work, "add")
     if problem:
         return await _roles(resources, request, form, problem)
@@ -44,7 +44,7 @@ async def add(resources: Resources, request: Request) -> Response:
 async def remove(resources: Resources, request: Request) -> Response:
     """Remove one that no grant gives."""
     form = await forms.posted(resources, request)
-    work = rights.remove(resources, form.text("name"), by=request.caller.name)
+    work = rights.remove(resources, form.text("name"), by=request.caller.by)
     problem = await forms.refusal(work)
     if problem:
         return await _roles(resources, request, None, problem)

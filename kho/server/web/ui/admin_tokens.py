@@ -51,14 +51,14 @@ async def _tokens(
 async def add(resources: Resources, request: Request) -> Response:
     """Make one for somebody, and show it this once."""
     form = await forms.posted(resources, request)
-    made, problem = await token_form.make(resources, form, form.text("owner"), request.caller.name)
+    made, problem = await token_form.make(resources, form, form.text("owner"), request.caller.by)
     return await _tokens(resources, request, form, problem, made)
 
 
 async def revoke(resources: Resources, request: Request) -> Response:
     """End anybody's."""
     form = await forms.posted(resources, request)
-    work = access_tokens.revoke_id(resources, number_of(form), None, by=request.caller.name)
+    work = access_tokens.revoke_id(resources, number_of(form), None, by=request.caller.by)
     problem = await forms.refusal(work)
     if problem:
         return await _tokens(resources, request, None, problem)

@@ -86,7 +86,7 @@ async def _add(resources: Resources, request: Request, form: Posted) -> None:
         form.text("robot"),
         form.text("jwks_url") or None,
     )
-    await trust.add(resources, rule, request.caller.name)
+    await trust.add(resources, rule, request.caller.by)
 
 
 def _conditions(form: Posted) -> tuple[str, Conditions]:
@@ -154,7 +154,7 @@ async def remove(resources: Resources, request: Request) -> Response:
 async def _remove(resources: Resources, request: Request, form: Posted) -> None:
     name = request.values.parts["rule"]
     check_confirmed(form, name)
-    await trust.remove(resources, name, request.caller.name)
+    await trust.remove(resources, name, request.caller.by)
 
 
 async def test(resources: Resources, request: Request) -> Response:

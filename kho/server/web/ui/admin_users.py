@@ -53,7 +53,7 @@ async def add(resources: Resources, request: Request) -> Response:
         first.append(
             await accounts.add(
                 *(resources, form.text("name"), form.fields.get("password", "")),
-                by=request.caller.name,
+                by=request.caller.by,
                 admin=form.has("admin"),
                 email=form.text("email") or None,
             )
@@ -95,7 +95,7 @@ async def change(resources: Resources, request: Request) -> Response:
     """Whatever the pressed button says."""
     form = await forms.posted(resources, request)
     name, what = request.values.parts["user"], form.text("do")
-    by = request.caller.name
+    by = request.caller.by
     place, word = _address(name), "user-changed"
     if what in _CHANGES:
         work = forms.refusal(accounts.change(resources, name, _CHANGES[what], by=by))
