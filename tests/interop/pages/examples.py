@@ -84,6 +84,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "/-/admin/configuration": ("/-/admin/configuration",),
     "/-/admin/health": ("/-/admin/health",),
     "/-/admin/keys": ("/-/admin/keys",),
+    "/-/admin/maintenance": ("/-/admin/maintenance",),
+    "/-/admin/maintenance/checks/{id}": ("/-/admin/maintenance/checks/1",),
     "/auth/login": ("/auth/login", "/auth/login?next=/team/debian"),
     "/auth/device": ("/auth/device", "/auth/device?user_code=ABCD-EFGH"),
     "/setup": ("/setup?code=wrong",),

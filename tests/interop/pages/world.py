@@ -74,6 +74,7 @@ def world(home: Path, debian: DebianImage | None = None) -> Iterator[World]:
         hand = Hand(server.port, ADMIN, PASSWORDS[ADMIN])
         _people(hand)
         digests = {**_debian(hand, debian), **_multi(hand), **_odd(hand)}
+        hand.api("POST", "/checks", {})
         yield World(server, digests)
     shutil.rmtree(home)
 
