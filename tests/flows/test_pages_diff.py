@@ -50,7 +50,7 @@ async def test_two_tags(registry: Registry) -> None:
     assert "soon" in await seen(browser, found["app/gone"])
     assert "new" in await seen(browser, found["app/new"])
     assert rows(await seen(browser, f"/app/-/diff?a={one}&b={two}")).keys() == found.keys()
-    assert rows(await seen(browser, "/app/-/diff?tag=1&tag=2")) == found
+    assert rows(await seen(browser, "/app/-/diff?tag=2&tag=1")) == found
     turned = re.search(r'href="(\?[^"]+)"><svg[^>]*><use href="#i-arrow-up-down"', text)
     assert turned
     text = await seen(browser, f"/app/-/diff{unescape(turned[1])}")

@@ -5,7 +5,7 @@ from urllib.parse import quote, quote_from_bytes, urlencode
 
 from kho.oci.digest import Digest
 from kho.oci.errors import ManifestUnknown, RegistryError
-from kho.oci.reference import parse_reference
+from kho.oci.reference import natural_key, parse_reference
 from kho.server.index.files import changes, stack
 from kho.server.index.files.changes import Changed
 from kho.server.index.files.stack import Stack, State
@@ -119,7 +119,8 @@ def query_of(a: str, b: str, platform: str | None) -> str:
 
 
 def _sides(request: Request) -> tuple[str, str]:
-    tags = [*request.query_all("tag"), "", ""]
+    # Of two that were ticked in a list, whatever its order, 1.9 is before 1.10.
+    tags = [*sorted(request.query_all("tag")[:2], key=natural_key), "", ""]
     a = (request.query("a") or tags[0]).strip()[:LONGEST]
     b = (request.query("b") or tags[1]).strip()[:LONGEST]
     return a, b

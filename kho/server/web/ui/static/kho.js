@@ -66,6 +66,10 @@
     if (event.target.closest("[data-sends]")) form.requestSubmit();
   });
 
+  // Tabs that do not fit scroll: the one that is open is in sight.
+  const open = document.querySelector(".tabs [aria-current]");
+  if (open) open.closest("ul").scrollLeft = open.offsetLeft - open.closest("ul").offsetLeft - 48;
+
   // What was not asked for does not stand in the address.
   document.addEventListener("formdata", (event) => {
     if (event.target.method !== "get") return;
