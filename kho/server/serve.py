@@ -63,6 +63,7 @@ def serve(
             listeners.append(stack.enter_context(listener))
         stack.enter_context(held_folder(config.data))
         prepare_database(config.database_url)
+        _prepare_workers(config.database_url)
         doors = _doors(config)
         supervisor = Supervisor(
             config,
@@ -254,6 +255,12 @@ def _registry() -> AppFactory:
     from kho.server.web.app import create_app  # noqa: PLC0415
 
     return create_app
+
+
+def _prepare_workers(url: str) -> None:
+    from kho.server.database import inherited  # noqa: PLC0415
+
+    inherited.prepare(url)
 
 
 def _doors(config: Config) -> Doors:
