@@ -9,6 +9,7 @@ that unpacks leads no further. Where the kernel has no seccomp, its limits alone
 import ctypes
 import platform
 import struct
+import sys
 from typing import Final
 
 _PR_SET_SECCOMP: Final = 22
@@ -57,7 +58,7 @@ def seclude(libc: ctypes.CDLL) -> bool:
     It must have given up new privileges before.
     """
     known = _MACHINES.get(platform.machine())
-    if known is None:
+    if known is None or sys.maxsize < 2**32:  # programs of 32 bits have other numbers
         return False
     written = _filter(*known)
     program = _Program(len(written) // _INSTRUCTION.size, written)
