@@ -38,7 +38,7 @@ async def test_two_images_are_compared(registry: Registry) -> None:
     found = await comparison.compare(resources, "a", "1", "2")
     assert (found.shared_bytes, found.removed_bytes, found.added_bytes) == (4, 3, 5)
     assert [(one.where, one.size) for one in found.layers] == [("both", 4), ("a", 3), ("b", 5)]
-    assert found.config[0] == Change("created", "", None, "now")
+    assert found.config[0] == Change("created", "", None, "now", 0)
     assert [(one.name, one.a is None, one.b is None) for one in found.config[1:]] == [
         ("B", False, True),
         ("KEY_OF", False, False),

@@ -10,7 +10,7 @@ from kho.server.database.schema import manifests, tags
 from kho.server.database.statement import Statement
 
 # Annotations are as long as manifests may be; a tree of them must not be.
-ANNOTATIONS: Final = 8 * 1024
+ANNOTATIONS: Final = 4 * 1024
 
 _table = manifests.c
 _short = case(

@@ -31,7 +31,7 @@ Kind = Literal["image", "index", "artifact"]
 
 WINDOW: Final = 1000
 TAGS: Final = 20
-CHILDREN: Final = 50
+CHILDREN: Final = 32
 REFERRERS: Final = 20
 
 _table = manifests.c

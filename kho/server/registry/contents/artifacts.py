@@ -7,6 +7,7 @@ import msgspec
 
 from kho.oci import media_types
 from kho.oci.manifest import Manifest
+from kho.server.registry.contents.bounds import NAME, VALUE
 
 Nature = Literal[
     "image",
@@ -20,7 +21,7 @@ Nature = Literal[
     "artifact",
 ]
 
-MOST: Final = 500
+NOTES: Final = 2000  # characters of one blob
 TITLE: Final = "org.opencontainers.image.title"
 _EMPTY: Final = "application/vnd.oci.empty.v1+json"
 _UNKNOWN_CONFIG: Final = "application/vnd.unknown.config.v1+json"  # oras, before artifactType
@@ -44,13 +45,17 @@ _BY_TYPE: Final[tuple[tuple[str, Nature], ...]] = (
 
 
 class Blob(msgspec.Struct, frozen=True):
-    """A blob of an artifact; `title` is the name of the file that it is, or ""."""
+    """A blob of an artifact; `title` is the name of the file that it is, or "".
+
+    `left_out` counts the characters of annotations that are not told here.
+    """
 
     digest: str
     media_type: str
     size: int
     title: str
     annotations: dict[str, str]
+    left_out: int
 
 
 def nature_of(manifest: Manifest) -> Nature:
@@ -73,19 +78,14 @@ def has_config(media_type: str) -> bool:
     return media_type != _EMPTY
 
 
-def blobs_of(layers: object) -> tuple[Blob, ...]:
-    """The blobs that the manifest lists, the first MOST."""
-    entries: Sequence[object] = layers if isinstance(layers, list) else ()
-    return tuple(_blob(entry) for entry in entries[:MOST] if isinstance(entry, dict))
+def blobs_of(entries: Sequence[Mapping[str, object]]) -> tuple[Blob, ...]:
+    """The blobs that a manifest lists."""
+    return tuple(map(_blob, entries))
 
 
 def _blob(entry: Mapping[str, object]) -> Blob:
     notes = entry.get("annotations")
-    annotations = (
-        {key: value for key, value in notes.items() if isinstance(value, str)}
-        if isinstance(notes, dict)
-        else {}
-    )
+    annotations, left_out = _annotations(notes) if isinstance(notes, dict) else ({}, 0)
     size = entry.get("size")
     return Blob(
         digest=str(entry.get("digest", "")),
@@ -93,4 +93,19 @@ def _blob(entry: Mapping[str, object]) -> Blob:
         size=size if isinstance(size, int) else 0,
         title=annotations.get(TITLE, ""),
         annotations=annotations,
+        left_out=left_out,
     )
+
+
+def _annotations(notes: Mapping[str, object]) -> tuple[dict[str, str], int]:
+    """Some of them, the title first, and how many characters are left out."""
+    texts = {key: value for key, value in notes.items() if isinstance(value, str)}
+    order = sorted(texts, key=lambda key: key != TITLE)
+    told, room = {}, NOTES
+    for key in order:
+        value = texts[key]
+        if len(key) <= NAME and room > len(key):
+            told[key] = value[: min(VALUE, room - len(key))]
+            room -= len(key) + len(told[key])
+    whole = sum(len(key) + len(value) for key, value in texts.items())
+    return told, whole - sum(len(key) + len(value) for key, value in told.items())

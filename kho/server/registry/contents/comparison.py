@@ -8,11 +8,13 @@ import msgspec
 from kho.oci.digest import Digest
 from kho.oci.manifest import Descriptor
 from kho.server.registry.contents import config
-from kho.server.registry.contents.config import Config, State
-from kho.server.registry.contents.image import Opened, choose, offers_of, opened
+from kho.server.registry.contents.bounds import ENTRIES, NAME, aside, cut
+from kho.server.registry.contents.config import Config, Setting, State
+from kho.server.registry.contents.opening import Opened, choose, offers_of, opened
 from kho.server.resources import Resources
 
-LAYERS: Final = 500
+LAYERS: Final = 200
+PLATFORMS: Final = 100
 
 Where = Literal["both", "a", "b"]
 
@@ -34,13 +36,15 @@ class Side(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True):
     """A difference of the configs: `field` as in env, labels, cmd; `name` in it, or "".
 
-    None is absent. Values that look secret are masked on both sides, and still differ.
+    None is absent. Values that look secret are masked on both sides, and still differ. `left_out`
+    counts the characters of both that are not told here.
     """
 
     field: str
     name: str
     a: str | None
     b: str | None
+    left_out: int
 
 
 class LayerChange(msgspec.Struct, frozen=True):
@@ -53,7 +57,10 @@ class LayerChange(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """a and b; bytes are of layers, each digest once. `platforms_…`: only in that index."""
+    """a and b; bytes are of layers, each digest once. `platforms_…`: only in that index.
+
+    `left_out` counts, by the name of the field, the entries of lists that are not told here.
+    """
 
     a: Side
     b: Side
@@ -67,6 +74,7 @@ class Comparison(msgspec.Struct, frozen=True):
     platforms_both: tuple[str, ...]
     platforms_a: tuple[str, ...]
     platforms_b: tuple[str, ...]
+    left_out: dict[str, int]
 
 
 class _Half:
@@ -90,7 +98,7 @@ class _Half:
         size = 0
         if self.chosen is not None:
             parts = {one.digest: one.size for one in self.chosen.manifest.references}
-            size = len(self.chosen.row.body) + sum(parts.values())
+            size = self.chosen.size + sum(parts.values())
         return Side(
             digest=str(self.top.digest),
             image="" if self.chosen is None else str(self.chosen.digest),
@@ -116,21 +124,40 @@ async def compare(
     layers = _layers(one.layers, other.layers)
     sizes = {where: _bytes(layers, where) for where in ("both", "a", "b")}
     sides = one.side(), other.side()
-    platforms_a, platforms_b = dict.fromkeys(one.platforms), dict.fromkeys(other.platforms)
+    weight = len(one.read.text) + len(other.read.text)
+    changes, more_changes = await aside(
+        resources, weight, _changes, one.read.fields, other.read.fields, reveal
+    )
+    both, only_a, only_b = _platforms(one.platforms, other.platforms)
+    left_out = {
+        "config": more_changes,
+        "layers": len(layers) - LAYERS,
+        "platforms_both": len(both) - PLATFORMS,
+        "platforms_a": len(only_a) - PLATFORMS,
+        "platforms_b": len(only_b) - PLATFORMS,
+    }
     return Comparison(
         a=sides[0],
         b=sides[1],
         same=one.top.digest == other.top.digest,
-        config=tuple(_changes(one.read.fields, other.read.fields, reveal=reveal)),
+        config=tuple(changes),
         layers=tuple(layers[:LAYERS]),
         shared_bytes=sizes["both"],
         added_bytes=sizes["b"],
         removed_bytes=sizes["a"],
         size_change=sides[1].size - sides[0].size,
-        platforms_both=tuple(text for text in platforms_a if text in platforms_b),
-        platforms_a=tuple(text for text in platforms_a if text not in platforms_b),
-        platforms_b=tuple(text for text in platforms_b if text not in platforms_a),
+        platforms_both=tuple(both[:PLATFORMS]),
+        platforms_a=tuple(only_a[:PLATFORMS]),
+        platforms_b=tuple(only_b[:PLATFORMS]),
+        left_out={field: count for field, count in left_out.items() if count > 0},
     )
+
+
+def _platforms(a: list[str], b: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Those of both, of a alone, of b alone, each once."""
+    in_a, in_b = dict.fromkeys(a), dict.fromkeys(b)
+    both = [one for one in in_a if one in in_b]
+    return both, [one for one in in_a if one not in in_b], [one for one in in_b if one not in in_a]
 
 
 async def _half(
@@ -169,33 +196,45 @@ def _bytes(layers: Sequence[LayerChange], where: str) -> int:
     return sum(one.size for one in layers if one.where == where)
 
 
-def _changes(a: Mapping[str, object], b: Mapping[str, object], *, reveal: bool) -> list[Change]:
-    """Compared as they are, shown as they may be."""
-    real = _flat(config.shown(a, reveal=True)), _flat(config.shown(b, reveal=True))
-    shown = real
-    if not reveal:
-        shown = _flat(config.shown(a, reveal=False)), _flat(config.shown(b, reveal=False))
+def _changes(
+    a: Mapping[str, object], b: Mapping[str, object], reveal: bool
+) -> tuple[list[Change], int]:
+    """Compared as they are, shown as they may be; and how many are not shown."""
+    real = config.settings(a), config.settings(b)
     order = Config.__struct_fields__.index
-    keys = sorted(dict.fromkeys((*real[0], *real[1])), key=lambda key: order(key[0]))
-    return [
-        Change(*key, shown[0].get(key), shown[1].get(key))
-        for key in keys
-        if real[0].get(key) != real[1].get(key)
+    names = dict.fromkeys((*real[0], *real[1]))
+    differing = [key for key in names if real[0].get(key) != real[1].get(key)]
+    differing.sort(key=lambda key: order(key[0]))
+    shown = _Shown(a, reveal), _Shown(b, reveal)
+    changes = [
+        _change(key, shown[0].value(key, real[0].get(key)), shown[1].value(key, real[1].get(key)))
+        for key in differing[:ENTRIES]
     ]
+    return changes, max(0, len(differing) - ENTRIES)
 
 
-def _flat(one: Config) -> dict[tuple[str, str], str]:
-    """Field and name to value; of a list, its JSON."""
-    found: dict[tuple[str, str], str] = {}
-    for field in one.__struct_fields__:
-        value = getattr(one, field)
-        if isinstance(value, str):
-            if value:
-                found[field, ""] = value
-        elif field in ("env", "labels"):
-            found |= {(field, each.name): each.value for each in value}
-        elif field in ("ports", "volumes"):
-            found |= {(field, each): each for each in value}
-        elif value:
-            found[field, ""] = msgspec.json.encode(value).decode()
-    return found
+def _change(key: Setting, a: tuple[str | None, int], b: tuple[str | None, int]) -> Change:
+    name, left = cut(key[1], NAME)
+    return Change(key[0], name, a[0], b[0], left + a[1] + b[1])
+
+
+class _Shown:
+    """Values of one config as they may be shown."""
+
+    def __init__(self, fields: Mapping[str, object], reveal: bool) -> None:
+        self._reveal = reveal
+        self._told = config.shown(fields, reveal=reveal)
+
+    def value(self, key: Setting, real: str | None) -> tuple[str | None, int]:
+        """The value, and how many characters of it are left out; None is absent."""
+        field, name = key
+        if real is None:
+            return None, 0
+        if field in config.LISTED:
+            return name[:NAME], 0
+        if field in config.PAIRED:
+            _, value, _, hidden, _ = config.flagged(name, real, reveal=self._reveal)
+            return value, 0 if hidden else len(real) - len(value)
+        told = getattr(self._told, field)
+        left = self._told.left_out.get(field, 0)
+        return (told if isinstance(told, str) else msgspec.json.encode(told).decode()), left

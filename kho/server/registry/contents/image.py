@@ -9,51 +9,32 @@ Bytes that are missing or damaged make a state that is shown, not an error.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from kho.oci.digest import Digest
-from kho.oci.errors import InvalidRequest, ManifestInvalid, ManifestUnknown, NameUnknown
-from kho.oci.manifest import Manifest, parse_manifest
-from kho.oci.platform import Platform, PlatformInvalid, best
-from kho.oci.strict_json import JsonRefused, parse_object
+from kho.oci.errors import ManifestUnknown, NameUnknown
+from kho.oci.manifest import Descriptor
 from kho.server.database import repositories
 from kho.server.database.contents import tags as tag_rows
 from kho.server.database.contents import versions as rows
 from kho.server.database.contents.versions import ChildRow, VersionRow
 from kho.server.database.engine import Transaction
-from kho.server.database.manifests import ManifestRow
 from kho.server.policy.access import Principal
 from kho.server.policy.sight import Sight, sight_of
-from kho.server.registry import manifests
 from kho.server.registry.contents import attached, config, shared, steps
 from kho.server.registry.contents.artifacts import Blob, Nature, blobs_of, has_config, nature_of
 from kho.server.registry.contents.attached import Tree
-from kho.server.registry.contents.config import Config, Label, State
+from kho.server.registry.contents.bounds import TEXT, aside, cut
+from kho.server.registry.contents.config import Config, Label, Read, State
+from kho.server.registry.contents.opening import Offer, Opened, choose, offers_of, opened
 from kho.server.registry.contents.steps import Sharing, Step
 from kho.server.resources import Resources
 
-USUAL: Final = Platform("linux", "amd64")
 LAYERS: Final = 500
 COUNTED: Final = 128  # layers of which is told who else has them
-PLATFORMS: Final = 500
 TAGS: Final = 50
-NESTED: Final = 3
-_TEXT: Final = 64 * 1024
-
-
-class Offer(msgspec.Struct, frozen=True):
-    """A manifest that an index lists. `platform` is "" where it names none that runs.
-
-    `present` is False where the repository does not hold it; None: nobody has looked.
-    """
-
-    digest: str
-    media_type: str
-    platform: str
-    size: int
-    present: bool | None
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -61,7 +42,11 @@ class Detail(msgspec.Struct, frozen=True):
 
     `manifest` is its text as it was pushed. `size` is all that a pull gets. `config` is None where
     there is none, or `config_state` says why. `config_text` is the config of what is no image.
-    `steps` are of images, `blobs` of other artifacts; of both no more than LAYERS are listed.
+    `steps` are of images, `blobs` of other artifacts.
+
+    Of all of them no more is told than anybody looks at. `left_out` counts, by the name of the
+    field, the characters and entries that are not told here; the whole is at
+    `/v2/{repository}/manifests/{digest}` and `/v2/{repository}/blobs/{config_digest}`.
     """
 
     digest: str
@@ -82,13 +67,15 @@ class Detail(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     blobs: tuple[Blob, ...]
     referrers: Tree
+    left_out: dict[str, int]
 
 
 class Image(msgspec.Struct, frozen=True):
     """What a tag or digest names; times in milliseconds.
 
     `detail` is the manifest itself or, of an index, that of `platform`; None where it is not here.
-    `manifest`, `annotations` and `offers` are those of an index, else empty.
+    `manifest`, `annotations` and `offers` are those of an index, else empty, and `left_out` counts,
+    by the name of the field, the characters and entries of them that are not told here.
     """
 
     repository: str
@@ -109,16 +96,7 @@ class Image(msgspec.Struct, frozen=True):
     platform: str
     detail: Detail | None
     referrers: Tree
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A manifest that was read."""
-
-    digest: Digest
-    row: ManifestRow
-    manifest: Manifest
-    fields: Mapping[str, object]
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +136,11 @@ async def find(
         )
     index = top.manifest.is_index
     version = around.version
+    left_out = _left_out(top, offers=top.entries_left_out) if index else {}
     return Image(
         repository=repository,
         digest=str(top.digest),
-        media_type=top.row.media_type,
+        media_type=top.media_type,
         artifact_type=top.manifest.artifact_type,
         nature=nature_of(top.manifest),
         pushed_at=version.created_at if version else 0,
@@ -171,13 +150,29 @@ async def find(
         tags=tuple(around.tags[:TAGS]),
         more_tags=len(around.tags) > TAGS,
         signature="present" if version and version.signed else "none",
-        manifest=top.row.body.decode() if index else "",
-        annotations=config.labels(top.manifest.annotations, reveal=reveal) if index else (),
+        manifest=top.text if index else "",
+        annotations=await _annotations(resources, top, reveal=reveal) if index else (),
         offers=offers_of(top, around.children),
         platform=said or (detail.config.platform if detail and detail.config else ""),
         detail=detail,
         referrers=around.referrers,
+        left_out=left_out,
     )
+
+
+async def _annotations(resources: Resources, one: Opened, *, reveal: bool) -> tuple[Label, ...]:
+    weight = sum(map(len, one.annotations.values()))
+    return await aside(resources, weight, config.labels, one.annotations, reveal)
+
+
+def _left_out(one: Opened, **more: int) -> dict[str, int]:
+    """What is not told of a manifest, by field."""
+    counts = {
+        "manifest": one.text_left_out,
+        "annotations": one.annotations_in_all - len(one.annotations),
+        **more,
+    }
+    return {field: count for field, count in counts.items() if count}
 
 
 async def layers_of(
@@ -193,86 +188,6 @@ async def layers_of(
         raise ManifestUnknown("no image of this platform is here, so it has no files to show")
     found = [one.digest for one in chosen.manifest.references if one.kind == "layer"]
     return found[:LAYERS]
-
-
-async def opened(resources: Resources, repository: str, reference: Digest | str) -> Opened:
-    """Read and parse a manifest; raise ManifestUnknown, ManifestInvalid."""
-    row = await manifests.find(resources, repository, reference)
-    try:
-        fields = parse_object(row.body)
-    except JsonRefused as error:
-        raise ManifestInvalid(f"the stored manifest cannot be read: {error}") from error
-    return Opened(Digest.parse(row.digest), row, parse_manifest(row.body, row.media_type), fields)
-
-
-async def choose(
-    resources: Resources, repository: str, top: Opened, platform: str | None
-) -> tuple[Opened | None, str]:
-    """The image of the platform, and the platform; None where the repository does not hold it.
-
-    Unasked it is linux/amd64, else the first that the index lists.
-    """
-    try:
-        wanted = None if platform is None else Platform.parse(platform)
-    except PlatformInvalid as error:
-        raise InvalidRequest(str(error)) from error
-    said = ""
-    for _ in range(NESTED):
-        if not top.manifest.is_index:
-            return top, said
-        offers = offers_of(top, [])
-        position = _position(offers, wanted)
-        if position is None:
-            return None, said
-        said = offers[position].platform or said
-        try:
-            top = await opened(resources, repository, Digest.parse(offers[position].digest))
-        except ManifestUnknown:
-            return None, said
-    return (None if top.manifest.is_index else top), said
-
-
-def _position(offers: tuple[Offer, ...], wanted: Platform | None) -> int | None:
-    """Which one to show; raise ManifestUnknown when what was asked for is not among them."""
-    named = [position for position, offer in enumerate(offers) if offer.platform]
-    platforms = [Platform.parse(offers[position].platform) for position in named]
-    found = best(wanted or USUAL, platforms)
-    if found is not None:
-        return named[found]
-    if wanted is not None and named:
-        raise ManifestUnknown(
-            "the index has no image for this platform", detail={"platform": str(wanted)}
-        )
-    return named[0] if named else (0 if offers else None)
-
-
-def offers_of(top: Opened, children: list[ChildRow]) -> tuple[Offer, ...]:
-    """What an index lists, the first PLATFORMS."""
-    listed = top.fields.get("manifests")
-    if not top.manifest.is_index or not isinstance(listed, list):
-        return ()
-    here = {row.digest: row.media_type is not None for row in children}
-    return tuple(_offer(entry, here) for entry in listed[:PLATFORMS])
-
-
-def _offer(entry: Mapping[str, object], here: Mapping[str, bool]) -> Offer:
-    fields = entry.get("platform")
-    text = ""
-    if isinstance(fields, dict):
-        platform = Platform.of(fields)
-        text = "" if "unknown" in (platform.os, platform.architecture) else str(platform)
-        try:
-            Platform.parse(text)
-        except PlatformInvalid:
-            text = ""
-    digest, size = str(entry["digest"]), entry["size"]
-    return Offer(
-        digest,
-        str(entry["mediaType"]),
-        text,
-        size if isinstance(size, int) else 0,
-        here.get(digest),
-    )
 
 
 async def _around(tx: Transaction, repository: str, digest: str) -> _Around:
@@ -291,6 +206,40 @@ async def repository_number(tx: Transaction, repository: str) -> int:
     return found
 
 
+async def config_of(
+    resources: Resources, repository: str, reference: Digest | str, platform: str | None
+) -> Digest:
+    """The config of an image or another artifact; raise ManifestUnknown, InvalidRequest."""
+    top = await opened(resources, repository, reference)
+    chosen, _ = await choose(resources, repository, top, platform)
+    if chosen is None:
+        raise ManifestUnknown("no image of this platform is here")
+    return chosen.manifest.references[0].digest
+
+
+class _Told(NamedTuple):
+    """What a config says; `left_out` counts lines of its history."""
+
+    config: Config | None
+    steps: tuple[Step, ...]
+    left_out: int
+
+
+def _told(
+    read: Read,
+    layers: tuple[Descriptor, ...],
+    sharings: Mapping[str, Sharing],
+    reveal: bool,
+) -> _Told:
+    secrets = None if reveal else config.secret_values(read.fields)
+    history = read.fields.get("history")
+    return _Told(
+        config.shown(read.fields, reveal=reveal) if read.fields else None,
+        tuple(steps.join(steps.lines(history), layers, sharings, secrets)),
+        max(0, len(history) - steps.MOST) if isinstance(history, list) else 0,
+    )
+
+
 async def _detail(
     resources: Resources,
     principal: Principal,
@@ -305,7 +254,6 @@ async def _detail(
     read = config.Read("none", {}, "")
     if has_config(first.media_type):
         read = await config.read(resources, repository, first.digest)
-    is_image = nature == "image"
     counted = layers[:COUNTED] if sharing else ()
     digests = list(dict.fromkeys(str(layer.digest) for layer in counted))
     sharings, referrers = await resources.database.read(
@@ -313,27 +261,37 @@ async def _detail(
     )
     sizes = {item.digest: item.size for item in one.manifest.references}
     subject = one.manifest.subject
-    secrets = None if reveal else config.secret_values(read.fields)
-    history = steps.lines(read.fields.get("history"))
+    told, is_image = _Told(None, (), 0), nature == "image"
+    if is_image:
+        shown = tuple(layers[:LAYERS])
+        told = await aside(resources, len(read.text), _told, read, shown, sharings, reveal)
+    text, text_left_out = ("", 0) if is_image else cut(read.text, TEXT)
+    unlisted = max(0, len(layers) - LAYERS)
     return Detail(
         digest=str(one.digest),
-        media_type=one.row.media_type,
+        media_type=one.media_type,
         artifact_type=one.manifest.artifact_type,
         nature=nature,
-        manifest=one.row.body.decode(),
-        size=len(one.row.body) + sum(sizes.values()),
+        manifest=one.text,
+        size=one.size + sum(sizes.values()),
         layers=len(layers),
-        annotations=config.labels(one.manifest.annotations, reveal=reveal),
+        annotations=await _annotations(resources, one, reveal=reveal),
         subject=None if subject is None else str(subject),
         config_digest=str(first.digest),
         config_type=first.media_type,
         config_size=first.size,
         config_state=read.state,
-        config=config.shown(read.fields, reveal=reveal) if is_image and read.fields else None,
-        config_text="" if is_image or len(read.text) > _TEXT else read.text,
-        steps=tuple(steps.join(history, layers[:LAYERS], sharings, secrets)) if is_image else (),
-        blobs=() if is_image else blobs_of(one.fields.get("layers")),
+        config=told.config,
+        config_text=text,
+        steps=told.steps,
+        blobs=() if is_image else blobs_of(one.entries),
         referrers=referrers,
+        left_out=_left_out(
+            one,
+            config_text=text_left_out,
+            steps=told.left_out + unlisted if is_image else 0,
+            blobs=0 if is_image else unlisted,
+        ),
     )
 
 

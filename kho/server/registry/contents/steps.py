@@ -16,7 +16,7 @@ import msgspec
 from kho.oci.manifest import Descriptor
 from kho.server.registry.contents.secrecy import masked
 
-MOST: Final = 1000
+MOST: Final = 500
 LONGEST: Final = 16 * 1024
 
 _SHELL: Final = r"(?:/bin/(?:ba|da|a)?sh -(?:c|exc|ec|euxc|o pipefail -c)|cmd /S /C)\s+"
@@ -58,7 +58,8 @@ class Step(msgspec.Struct, frozen=True):
     """A line of the history and the layer that it made, if it made one.
 
     `command` is told like a line of a Dockerfile, `raw` as it stands there; both are "" where a
-    layer has no history. `created` is the text of the config.
+    layer has no history. `created` is the text of the config. `left_out` counts the characters that
+    `raw` lacks, and so `command`.
     """
 
     command: str
@@ -68,6 +69,7 @@ class Step(msgspec.Struct, frozen=True):
     author: str
     comment: str
     layer: Layer | None
+    left_out: int
 
 
 class Line(NamedTuple):
@@ -78,6 +80,7 @@ class Line(NamedTuple):
     author: str
     comment: str
     empty: bool
+    left_out: int
 
 
 def lines(history: object) -> list[Line]:
@@ -91,12 +94,14 @@ def _line(entry: Mapping[str, object]) -> Line:
         value = entry.get(key)
         return value[:most] if isinstance(value, str) else ""
 
+    whole = entry.get("created_by")
     return Line(
         text("created_by", LONGEST),
         text("created", 64),
         text("author", 256),
         text("comment", 256),
         entry.get("empty_layer") is True,
+        max(0, len(whole) - LONGEST) if isinstance(whole, str) else 0,
     )
 
 
@@ -148,6 +153,7 @@ def _joined(
             author=line.author,
             comment=line.comment,
             layer=None if line.empty else next(layers, None),
+            left_out=line.left_out,
         )
     for layer in layers:
-        yield Step("", "", "", "", "", "", layer)
+        yield Step("", "", "", "", "", "", layer, 0)

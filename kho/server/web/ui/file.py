@@ -15,8 +15,8 @@ from kho.server.registry import members
 from kho.server.registry.contents import image as images
 from kho.server.resources import Resources
 from kho.server.web.redirects import redirect
-from kho.server.web.request import Request, Response, StreamResponse
-from kho.server.web.ui import files, image, render
+from kho.server.web.request import Answer, Request, Response, StreamResponse
+from kho.server.web.ui import files, image, parts, render
 
 # Of the name that a browser keeps a file under: nothing that leads elsewhere or breaks the header.
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9._+-]")
@@ -97,20 +97,18 @@ async def _place(resources: Resources, layers: Stack, path: bytes) -> Found:
         raise RouteUnknown("there is no file of this path in the image") from None
 
 
-async def download(resources: Resources, request: Request) -> StreamResponse:
-    """One file's bytes, never as anything that a browser would show (W1)."""
+async def download(resources: Resources, request: Request) -> Answer:
+    """One file's bytes, never as anything that a browser would show (W1).
+
+    Of `?part=manifest` and `?part=config` those, as they were pushed: pages show their beginnings.
+    """
+    if request.query("part") is not None:
+        return await parts.download(resources, request)
     layers, _ = await _chosen(resources, request)
     path = files.bytes_of(request, "path").strip(b"/")
     place = await _place(resources, layers, path)
     name = _UNSAFE.sub(b"_", path.rpartition(b"/")[2]).lstrip(b".") or b"file"
-    headers = [
-        (b"content-type", b"application/octet-stream"),
-        (b"content-length", b"%d" % place.entry.size),
-        (b"content-disposition", b'attachment; filename="' + name[:_LONGEST_NAME] + b'"'),
-        (b"content-security-policy", b"default-src 'none'; sandbox"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", b"no-store"),
-    ]
+    headers = parts.headers_of(name[:_LONGEST_NAME], place.entry.size)
     pieces = _pieces(resources, request.values.name, place)
     if request.method != "HEAD":
         # What goes wrong before the first bytes is told on a page.

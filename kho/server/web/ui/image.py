@@ -16,9 +16,10 @@ from kho.server.registry.contents.image import Image
 from kho.server.resources import Resources
 from kho.server.web.paths import page_of
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import layers, render, repository
+from kho.server.web.ui import attachments, layers, render, repository
 from kho.server.web.visits import visit
 
+PLATFORMS: Final = 40
 VIEWS: Final = ("layers", "files", "config", "manifest", "attachments")
 
 
@@ -55,6 +56,12 @@ async def page(resources: Resources, request: Request) -> Response:
     shared = frame(request, found, view)
     if view == "layers":
         shared |= await layers.values(resources, request, found)
+    if view == "attachments":
+        own = found.detail.referrers if found.detail else found.referrers
+        shared |= {
+            "attachments": attachments.shown(found.referrers),
+            "own_attachments": attachments.shown(own),
+        }
     return await render.page(
         resources,
         request,
@@ -80,6 +87,9 @@ def frame(request: Request, found: Image, view: str) -> dict[str, object]:
     shared = repository.frame(request, "tags" if tag else "versions")
     place = itself(request)
     chosen = found.platform if found.offers else ""
+    platforms = [one for one in found.offers if one.platform]
+    # The one that is shown is among the first.
+    platforms.sort(key=lambda one: one.platform != chosen and len(platforms) > PLATFORMS)
     views = [one for one in VIEWS if _has(found, one)]
     principal = request.caller.principal
     return {
@@ -93,9 +103,9 @@ def frame(request: Request, found: Image, view: str) -> dict[str, object]:
         "views": [(one, place + _query(one, chosen), one == view) for one in views],
         "platforms": [
             (offer.platform, place + _query(view, offer.platform), offer.platform == chosen, offer)
-            for offer in found.offers
-            if offer.platform
+            for offer in platforms[:PLATFORMS]
         ],
+        "more_platforms": max(0, len(platforms) - PLATFORMS) + found.left_out.get("offers", 0),
         "platform_query": f"&platform={quote(chosen, safe='/')}" if chosen else "",
         "may_push": allowed(principal, Action.PUSH, name),
     }

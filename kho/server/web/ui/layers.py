@@ -12,12 +12,12 @@ from kho.server.resources import Resources
 from kho.server.web.request import Request
 
 # Of one page, whatever an image has: bytes of all commands, and steps.
-_COMMANDS: Final = 24_000
+_COMMANDS: Final = 18_000
 _SHORTEST: Final = 100
-STEPS: Final = 200
+STEPS: Final = 150
 # A bar with more parts is not labelled with commands, and at last they are one part together.
 _LABELLED: Final = 40
-_APART: Final = 150
+_APART: Final = 100
 _LABEL: Final = 60
 # Names that are gone through at once to find the waste; for more the browser asks.
 _FEW: Final = 2000

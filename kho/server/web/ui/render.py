@@ -20,7 +20,7 @@ from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.paths import page_of
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import charts, preferences, static
+from kho.server.web.ui import charts, preferences, room, static
 from kho.server.web.ui.icons import drawings
 from kho.server.web.visits import Visit
 
@@ -191,6 +191,9 @@ def environment(language: str) -> "Environment":
         chart_line=charts.line,
         chart_shares=charts.shares,
         chart_treemap=charts.treemap,
+        fit=room.fit,
+        told_within=room.cut,
+        pretty_within=room.pretty,
     )
     made.globals.update(
         asset=static.address,

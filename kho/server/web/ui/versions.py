@@ -3,12 +3,15 @@
 from typing import Final, get_args
 
 from kho.server.index.catalogue import versions
-from kho.server.index.catalogue.versions import Kind, Tagged, VersionQuery
+from kho.server.index.catalogue.versions import Kind, Tagged, Version, VersionQuery
 from kho.server.resources import Resources
 from kho.server.web.request import Request, Response
 from kho.server.web.ui import render, repository
 
 ROWS: Final = 40
+# Of what stands under the versions of one page: of each as many, and never fewer than some.
+INSIDE: Final = 120
+_FEWEST: Final = 3
 _TAGGED: Final[tuple[Tagged, ...]] = get_args(Tagged)
 _KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -28,6 +31,13 @@ async def page(resources: Resources, request: Request) -> Response:
         tagged=tagged,
         kind=kind or "",
         versions=found.versions,
+        inside=_inside(found.versions),
         following=repository.with_query(request, cursor=found.next) if found.next else "",
         first=repository.with_query(request) if cursor else "",
     )
+
+
+def _inside(shown: tuple[Version, ...]) -> int:
+    """How many children, and how many attachments, are shown of each version."""
+    whole = sum(1 for one in shown if one.children) + sum(1 for one in shown if one.referrers)
+    return max(_FEWEST, INSIDE // max(1, whole))
