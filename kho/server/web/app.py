@@ -105,13 +105,11 @@ class App:
 
     async def _handle(self, request: Request, observation: Observation) -> Answer:
         methods = methods_of(request.path)
-        if methods is None:
+        if methods is None or (not self.config.index.enabled and _is_index(methods)):
             raise _unknown(request)
         route = methods.get(request.method)
         if route is None:
             raise _not_allowed(methods)
-        if route.index and not self.config.index.enabled:
-            raise _unknown(request)
         observation.route = route.name
         request.audience = route.audience
         request.values = values_of(request.path)
@@ -144,6 +142,10 @@ class App:
                 else:
                     break
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_index(methods: dict[str, Route]) -> bool:
+    return any(route.index for route in methods.values())
 
 
 def _unknown(request: Request) -> RouteUnknown:

@@ -12,7 +12,7 @@ from kho.server.web.ui.repository_table import REPOSITORY_PAGES
 
 PAGES: Final = (
     Route("static", "GET", "/-/static/{mark}/{file}", Action.OPERATE, static.get),
-    Route("static", "GET", "/favicon.ico", Action.OPERATE, static.icon, index=True),
+    Route("static", "GET", "/favicon.ico", Action.OPERATE, static.icon),
     Route("static", "GET", "/robots.txt", Action.OPERATE, static.robots),
     Route("page", "POST", "/-/preferences", Action.SIGN_IN, preferences.keep, Audience.PEOPLE),
     *OWN_PAGES,
