@@ -38,7 +38,15 @@ FOREIGN: dict[str, list[Field]] = {
 pytestmark = pytest.mark.settings(index__files=False)
 KINDS = ("application/x-www-form-urlencoded", "text/plain", "application/json")
 # Names that lead to 127.0.0.1 when their owner wants it, and names that only this machine has.
-REBOUND = ("evil.example", "evil.example:5000", "127.0.0.1.evil.example", "a@evil.example", "1.2")
+REBOUND = (
+    "evil.example",
+    "evil.example:5000",
+    "127.0.0.1.evil.example",
+    "a@evil.example",
+    "1.2",
+    "[evil.example",
+    "[evil.example]",
+)
 OWN = (
     "localhost",
     "LOCALHOST:5000",

@@ -72,7 +72,10 @@ def base_url(scope: Scope, config: Config) -> str:
 
 def is_authority(text: str) -> bool:
     """Whether this is a host, or an IPv6 address in brackets, with or without a port."""
-    return _AUTHORITY.fullmatch(text) is not None
+    if _AUTHORITY.fullmatch(text) is None:
+        return False
+    inside, bracket, _ = text[1:].partition("]")
+    return not bracket or _parsed(inside) is not None  # what no address is breaks urlsplit
 
 
 def _authority(scope: Scope, name: bytes) -> str:

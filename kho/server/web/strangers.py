@@ -8,6 +8,7 @@ of this machine and of private networks are ours, as they belong to nobody else.
 """
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from kho.server.web.address import base_url
 from kho.server.web.request import Request
 
 SAFE: Final = frozenset({"GET", "HEAD"})
+_AFTER_HOST: Final = re.compile("[/?#]")
 # Of these nobody can have a name in the DNS of the world (RFC 6761, 6762, 8375; ICANN's .internal).
 _PRIVATE: Final = ("localhost", "local", "internal", "test", "home.arpa", "lan")
 
@@ -46,7 +48,7 @@ def check_sender(request: Request, config: Config) -> None:
 @lru_cache(maxsize=64)
 def is_own(host: str, public_url: str) -> bool:
     """Whether a Host names this machine: an address, a private name, or what `public_url` says."""
-    name = urlsplit(f"//{host.lower()}").netloc.rpartition("@")[2]
+    name = _AFTER_HOST.split(host.lower(), maxsplit=1)[0].rpartition("@")[2]
     name = name.partition("]")[0].lstrip("[") if name.startswith("[") else name.partition(":")[0]
     name = name.removesuffix(".")
     if "." not in name and ":" not in name:  # also none at all
