@@ -1,7 +1,12 @@
 """1B, B7: what a client says of proxies, schemes and hosts changes nothing but its own URL."""
 
+import re
+
 import pytest
 
+from kho.server.index.people import accounts
+from kho.server.index.people.accounts import Change
+from tests.flows.api import call
 from tests.flows.client import Answer, without_id
 from tests.flows.people import People, basic
 from tests.flows.registry import Registry
@@ -119,3 +124,72 @@ async def test_B7_what_works_from_a_trusted_proxy(registry: Registry, people: Pe
     assert signed.status == 200
     for wrong in ("CN=nobody", "CN=admin,CN=admin", "CN=Admin"):
         assert (await registry.client.get(PRIVATE, ("X-Client-Subject", wrong))).status != 200
+
+
+SUBJECT = ("X-Client-Subject", "CN=admin")
+OFF = ("X-Client-Subject", "CN=bob")
+UNCLEAR = ("X-Client-Subject", "CN=admin,CN=admin")
+SAME_SITE = ("Origin", "http://kho.example")
+BELIEVED = pytest.mark.settings(
+    http__trusted_proxies="192.0.2.0/24",
+    http__subject_header="X-Client-Subject",
+    http__public_url="http://kho.example",
+)
+
+
+@named("")
+async def test_B7_the_subject_of_a_stranger_counts_nowhere(
+    registry: Registry, people: People
+) -> None:
+    assert people
+    for path, status in (("/api/v1/account", 401), ("/private", 303), ("/-/admin", 303)):
+        assert (await registry.client.get(path, SUBJECT)).status == status, path
+    added = await call(registry.client, "POST", "/groups", SUBJECT, body={"name": "ops"})
+    assert added.status == 401
+
+
+@BELIEVED
+async def test_B7_the_subject_of_a_proxy_counts_everywhere(
+    registry: Registry, people: People
+) -> None:
+    await people.user("bob", admin=True)
+    await accounts.change(people.resources, "bob", Change(disabled=True), by="operator")
+    people.forget()
+    account = await registry.client.get("/api/v1/account", SUBJECT)
+    assert (account.status, account.json()["name"]) == (200, "admin")
+    for path in ("/private", "/-/admin", "/-/account"):
+        assert (await registry.client.get(path, SUBJECT)).status == 200, path
+    for header in (OFF, UNCLEAR):
+        assert (await registry.client.get("/api/v1/account", header)).status == 401
+        assert (await registry.client.get("/auth/login", header)).status == 200
+        there = await registry.client.get("/-/admin", header)
+        assert (there.status, there["Location"]) == (303, "/auth/login?next=%2F-%2Fadmin")
+
+
+@BELIEVED
+async def test_B7_a_certificate_does_not_write_for_other_sites(
+    registry: Registry, people: People
+) -> None:
+    assert people
+    foreign = ("Origin", "http://evil.example")
+    for header, status in ((foreign, 403), (("Sec-Fetch-Site", "cross-site"), 403)):
+        body = {"name": "ops"}
+        answer = await call(registry.client, "POST", "/groups", SUBJECT, header, body=body)
+        assert answer.status == status, header
+    for header in (SAME_SITE, ("User-Agent", "curl")):
+        body = {"name": f"ops{len(header[0])}"}
+        answer = await call(registry.client, "POST", "/groups", SUBJECT, header, body=body)
+        assert answer.status == 201, header
+    page = await registry.client.get("/-/admin/groups", SUBJECT)
+    token = re.findall(rb'name="token" value="([^"]+)"', page.body)[0].decode()
+    cookie = ("Cookie", page["Set-Cookie"].partition(";")[0])
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    for given, header, status in (
+        ("", SAME_SITE, 403),
+        (token, foreign, 403),
+        (token, SAME_SITE, 303),
+    ):
+        fields = f"name=web&token={given}".encode()
+        headers = (SUBJECT, header, cookie, form)
+        answer = await registry.client.post("/-/admin/groups", fields, *headers)
+        assert answer.status == status, (given, header)

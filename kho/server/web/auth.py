@@ -36,7 +36,7 @@ from kho.server.policy.access import (
 )
 from kho.server.policy.identity import Claims, Identity
 from kho.server.resources import Resources
-from kho.server.web import address, strangers
+from kho.server.web import address, proxied, strangers
 from kho.server.web.request import Request
 
 CATALOG_SCOPE: Final = Scope("registry", "catalog", frozenset("*"))
@@ -105,9 +105,9 @@ async def identify(resources: Resources, request: Request, where: str) -> Princi
         return await access.principal_of(
             resources, await logins.authenticate(resources, name, password, where)
         )
-    subject = address.proxy_subject(request.scope, resources.config)
-    if subject is not None:
-        return await access.principal_of(resources, Identity(f"user:{subject}", "proxy"))
+    told = await proxied.visitor(resources, request)
+    if told is not None:
+        return told.principal
     return await access.anonymous(resources, shown=False)
 
 

@@ -4,6 +4,8 @@ CLIENTS    auth.admit
 PROGRAMS   Authorization, else a browser's session, whose writes must come from a page of ours
 PEOPLE     a browser's session
 
+For who has none of these a trusted proxy may speak: proxied.py.
+
 What the caller may not even pull is not there: 404, as if nothing were (A5, P7).
 """
 
@@ -41,11 +43,13 @@ async def _principal(resources: Resources, request: Request, where: str) -> Prin
     """Who asks. Raises Unauthorized for credentials that are wrong, Denied for a foreign page."""
     programs = request.audience is Audience.PROGRAMS
     writes = programs and request.method not in strangers.SAFE
-    if programs and request.header(b"authorization"):
-        if writes:  # browsers keep credentials of Basic, and send them for whoever asks
+    here = None
+    if not programs or not request.header(b"authorization"):
+        here = await visits.visit(resources, request)
+    if here is None or (programs and not here.session):
+        if writes:  # browsers keep credentials and certificates, and send them for whoever asks
             strangers.check_sender(request, resources.config)
         return await auth.identify(resources, request, where)
-    here = await visits.visit(resources, request)
     if here.visitor is None:
         # Nobody has an account: everybody may do everything, but not by a page of another site.
         if not await access.is_open(resources):

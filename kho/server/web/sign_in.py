@@ -108,7 +108,7 @@ def _waiting(error: TooManyRequests) -> TooManyRequests:
 
 async def enter(resources: Resources, here: Visit, identity: Identity, back: str) -> Response:
     """Begin a session, in place of the one before, and go on."""
-    if here.visitor is not None:
+    if here.visitor is not None and here.session:
         await sessions.end(resources, here.visitor, here.origin)
     secret = await sessions.begin(resources, identity, here.origin)
     return redirect(back, here.keep(secret))

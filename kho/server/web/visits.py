@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from kho.oci.errors import Denied, SizeInvalid
+from kho.oci.errors import Denied, SizeInvalid, Unauthorized
 from kho.server.config import Config
 from kho.server.index.browser import sessions
 from kho.server.index.browser.sessions import From, Visitor
+from kho.server.index.rights import access
 from kho.server.resources import Resources
+from kho.server.web import proxied
 from kho.server.web.address import base_url
 from kho.server.web.request import Request
 
@@ -23,7 +25,7 @@ _RETURN: Final = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,1000}"
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of a browser. `session` is "" for who has not signed in."""
+    """One request of a browser. `session` is "" for who has not signed in here."""
 
     base: str
     browser: str
@@ -87,7 +89,20 @@ async def visit(resources: Resources, request: Request) -> Visit:
     """Who comes, as far as cookies tell."""
     base = base_url(request.scope, resources.config)
     secret = cookie(request, _session_name(base))
-    return _visit(request, base, secret, await sessions.find(resources, secret))
+    visitor = await sessions.find(resources, secret)
+    if visitor is not None:
+        return _visit(request, base, secret, visitor)
+    return _visit(request, base, "", await _proxied(resources, request))
+
+
+async def _proxied(resources: Resources, request: Request) -> Visitor | None:
+    """Whom a trusted proxy names; who is not known here may sign in as somebody who is."""
+    if await access.is_open(resources):
+        return None
+    try:
+        return await proxied.visitor(resources, request)
+    except Unauthorized:
+        return None
 
 
 def stranger(request: Request, config: Config) -> Visit:
@@ -102,7 +117,7 @@ def _visit(request: Request, base: str, secret: str, visitor: Visitor | None) ->
     return Visit(
         base,
         browser or sessions.new_browser(),
-        secret if visitor else "",
+        secret,
         visitor,
         origin,
         new=not browser,
