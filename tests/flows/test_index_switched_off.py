@@ -50,7 +50,7 @@ async def test_the_protocol_is(registry: Registry) -> None:
 
 
 async def test_pages_for_signing_in_lead_to_nothing_of_it(registry: Registry) -> None:
-    for page in ("/auth/login", "/setup?code=wrong"):
+    for page in ("/auth/login", "/setup?code=wrong", "/auth/oidc/callback?code=x"):
         text = (await registry.client.get(page)).body.decode()
         paths = re.findall(r'(?:href|action|data-hx-get)="(/[^"?#]*)', text)
         assert paths
