@@ -11,6 +11,9 @@ The OpenAPI 3.1 document is at `/api/v1/openapi.json`; `khod openapi` prints it.
 same table that the server answers by, and so is this page (`khod openapi --page`).
 `[index] enabled = false` leaves the API out.
 
+Not in it is what concerns files of a machine, or a server that does not run yet: `khod serve`, `migrate`,
+`config check`, `config docs` and `tls`. Signing in with a browser is for people alone.
+
 ## First steps
 
 ```sh
@@ -37,6 +40,35 @@ curl -fsS -u root "$KHO/api/v1/access?subject=user:bob&action=push&repository=te
 curl -fsS -u root "$KHO/api/v1/audit?since=1h&action=user.*"
 curl -fsS -u root -X PATCH -H 'Content-Type: application/json' \\
   -d '{"disabled": true}' "$KHO/api/v1/users/bob"
+curl -fsS -u root -H 'Content-Type: application/json' \\
+  -d '{"repository": "team/app"}' "$KHO/api/v1/index-rebuilds"
+curl -fsS -u root "$KHO/api/v1/index"                # what the index has still to find out
+CHECK=$(curl -fsS -u root -H 'Content-Type: application/json' \\
+  -d '{"quick": true}' "$KHO/api/v1/checks" | jq .id)   # `khod fsck` as a job
+curl -fsS -u root "$KHO/api/v1/checks/$CHECK"        # its state, and what it has found
+```
+
+All of a list, page by page:
+
+```sh
+after=
+while
+  page=$(curl -fsS -G -u "x:$TOKEN" -d limit=200 --data-urlencode "after=$after" \\
+    "$KHO/api/v1/repositories")
+  printf '%s' "$page" | jq -r '.items[].name'
+  after=$(printf '%s' "$page" | jq -r '.next // empty')
+  [ -n "$after" ]
+do :; done
+```
+
+A mistake, and what is told of it:
+
+```sh
+curl -sS "$KHO/api/v1/whoami?colour=red"
+```
+
+```json
+{"title":"Bad Request","status":400,"detail":"the query is not right: colour: there is no such field; allowed are none","instance":"/api/v1/whoami","errors":["colour: there is no such field; allowed are none"]}
 ```
 
 ## What holds everywhere
