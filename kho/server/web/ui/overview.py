@@ -37,7 +37,7 @@ async def page(resources: Resources, request: Request) -> Response:
         request,
         "overview.html",
         known=here,
-        shared=repository.frame(request, "overview", told.repository.tags),
+        shared=repository.frame(request, "overview"),
         repository=told.repository,
         told=told,
         readme=_rendered(readme),

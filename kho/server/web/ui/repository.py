@@ -8,7 +8,7 @@ from kho.server.web.paths import page_of
 from kho.server.web.request import Request
 
 
-def frame(request: Request, tab: str, count: int | None = None) -> dict[str, object]:
+def frame(request: Request, tab: str) -> dict[str, object]:
     """Values for templates that extend `repository_frame.html`."""
     name = request.values.name
     principal = request.caller.principal
@@ -26,7 +26,6 @@ def frame(request: Request, tab: str, count: int | None = None) -> dict[str, obj
             (one, address if one == "overview" else f"{address}/-/{one}", one == tab)
             for one in tabs
         ],
-        "tag_count": count,
         "crumbs": _crumbs(name, address),
         "may_delete": allowed(principal, Action.DELETE, name),
     }

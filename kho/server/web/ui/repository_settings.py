@@ -44,7 +44,7 @@ async def _page(
     return await render.page(
         *(resources, request, "repository_settings.html"),
         status=forms.status_of(problem),
-        shared=repository.frame(request, "settings", told.repository.tags),
+        shared=repository.frame(request, "settings"),
         repository=told.repository,
         description=description,
         readme=uploaded if readme is None else readme,

@@ -33,6 +33,7 @@
     }, 1500);
   };
 
+  let last = null; // the box that was ticked before
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);
@@ -45,6 +46,14 @@
       }
     }
     if (event.target.closest("[data-closes]")) event.target.closest("dialog")?.close();
+    // With shift, all boxes from the last one to this one become like this one.
+    const box = event.target.closest(".pick input");
+    if (box && event.shiftKey && last && last.form === box.form) {
+      const boxes = [...box.form.querySelectorAll(".pick input")];
+      const [from, to] = [boxes.indexOf(last), boxes.indexOf(box)].sort((a, b) => a - b);
+      for (const one of boxes.slice(from, to + 1)) one.checked = box.checked;
+    }
+    if (box) last = box;
   });
 
   // A box that checks all boxes of its table; buttons that need one say how many there are.
