@@ -11,8 +11,8 @@ The OpenAPI 3.1 document is at `/api/v1/openapi.json`; `khod openapi` prints it.
 same table that the server answers by, and so is this page (`khod openapi --page`).
 `[index] enabled = false` leaves the API out.
 
-Not in it is what concerns files of a machine, or a server that does not run yet: `khod serve`, `migrate`,
-`config check`, `config docs` and `tls`. Signing in with a browser is for people alone.
+Not in it is what concerns files of a machine, or a server that does not run yet: `khod serve`,
+`migrate`, `config check`, `config docs` and `tls`. Signing in with a browser is for people alone.
 
 ## First steps
 
@@ -64,11 +64,19 @@ do :; done
 A mistake, and what is told of it:
 
 ```sh
-curl -sS "$KHO/api/v1/whoami?colour=red"
+curl -sS "$KHO/api/v1/whoami?colour=red" | jq
 ```
 
 ```json
-{"title":"Bad Request","status":400,"detail":"the query is not right: colour: there is no such field; allowed are none","instance":"/api/v1/whoami","errors":["colour: there is no such field; allowed are none"]}
+{
+  "title": "Bad Request",
+  "status": 400,
+  "detail": "the query is not right: colour: there is no such field; allowed are none",
+  "instance": "/api/v1/whoami",
+  "errors": [
+    "colour: there is no such field; allowed are none"
+  ]
+}
 ```
 
 ## What holds everywhere
