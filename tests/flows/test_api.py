@@ -87,6 +87,7 @@ async def test_mistakes_are_problem_details(people: People) -> None:
     assert (await client.get("/api/v1/nothing")).status == 404
     assert (await client.delete("/api/v1/whoami")).status == 405
     await people.user("alice")
+    people.forget()
     for header in (basic("alice", "wrong"), bearer("wrong")):
         answer = await client.get("/api/v1/whoami", header)
         assert answer.status == 401

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import random
 import re
+from contextlib import AsyncExitStack
 from html import unescape
 
 import pytest
@@ -239,6 +240,33 @@ async def test_a_client_that_leaves_frees_its_place(registry: Registry) -> None:
         assert exchange.error is not None
     async with asyncio.timeout(10):
         await slots.acquire()
+
+
+@pytest.mark.settings(http__trusted_proxies="192.0.2.0/24")
+async def test_a_caller_has_not_all_places(registry: Registry) -> None:
+    await push(registry, "app", "1", layer(("zeros", bytes(20 * MIB)), ("one", b"1")))
+    host, address = ("Host", HOST), "/app:1/-/raw?path="
+    async with AsyncExitStack() as stack:
+        slow = []
+        for _ in range(members.OF_ONE):
+            exchange = await stack.enter_async_context(
+                registry.client.exchange("GET", f"{address}zeros", [host], gated=True)
+            )
+            exchange.send(b"", more=False)
+            await exchange.answering()
+            slow.append(exchange)
+        for path in (f"{address}one", "/api/v1/repositories/app/-/images/1/file?path=one"):
+            refused = await registry.client.get(path, host)
+            assert refused.status == 429, path
+            assert refused.all("Retry-After") == ["10"], refused
+        # An address of its own has places of its own; looks take none of them.
+        other = ("X-Forwarded-For", "198.51.100.7")
+        assert (await registry.client.get(f"{address}one", host, other)).body == b"1"
+        assert (await Browser(registry).get("/app:1/-/file?path=one")).status == 200
+        slow[0].disconnect()
+        slow[0].allow(1000)
+        await slow[0].finished()
+        assert (await registry.client.get(f"{address}one", host)).body == b"1"
 
 
 async def test_too_many_at_once(registry: Registry) -> None:

@@ -5,14 +5,17 @@ blobs.read ─► pieces of the layer ─► process ─► pieces of the file �
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from kho.oci.digest import Digest
 from kho.oci.errors import TooManyRequests
 from kho.server.inspection import process
 from kho.server.inspection.process import Content, Failed, Refused
+from kho.server.policy.access import Caller
+from kho.server.policy.throttle import place_of
 from kho.server.registry import blobs
 from kho.server.resources import Resources
 
@@ -20,6 +23,8 @@ __all__ = ["TEXT_BYTES", "Content", "Failed", "Refused", "Slots", "is_text", "me
 
 # Of one worker. Each has a process, which may use a lot of memory.
 AT_ONCE: Final = 4
+OF_ONE: Final = 2  # of a caller, who waits for none: a download may take hours
+RETRY_SECONDS: Final = 10
 # A client that reads slowly holds a download for hours; a look depends on no client.
 LOOKS: Final = 2
 PATIENCE_SECONDS: Final = 10.0
@@ -31,13 +36,14 @@ class Slots:
 
     def __init__(self) -> None:
         self.free = asyncio.Semaphore(AT_ONCE)
+        self.held: Counter[str] = Counter()  # of `free`, by caller
         self.looks = asyncio.Semaphore(LOOKS)
         self.patience = PATIENCE_SECONDS
 
 
 @asynccontextmanager
 async def member(
-    resources: Resources, repository: str, layer: Digest, number: int
+    resources: Resources, repository: str, layer: Digest, number: int, caller: Caller
 ) -> AsyncIterator[Content | None]:
     """The file that is member `number` of a layer; None when there is none.
 
@@ -45,8 +51,28 @@ async def member(
     read Refused and Failed.
     """
     slots = resources.memory.keep(Slots)
-    async with _taken(resources, slots.free, repository, layer, number) as content:
-        yield content
+    with _share(slots.held, caller):
+        async with _taken(resources, slots.free, repository, layer, number) as content:
+            yield content
+
+
+@contextmanager
+def _share(held: Counter[str], caller: Caller) -> Iterator[None]:
+    """No caller has all places; who has not signed in is known by the address."""
+    whose = f"at {place_of(caller.address)}" if caller.anonymous else caller.name
+    if held[whose] >= OF_ONE:
+        raise TooManyRequests(
+            "you are taking %(count)s files out of layers already: wait for one to end",
+            count=OF_ONE,
+            retry_after=RETRY_SECONDS,
+        )
+    held[whose] += 1
+    try:
+        yield
+    finally:
+        held[whose] -= 1
+        if not held[whose]:
+            del held[whose]
 
 
 @asynccontextmanager
@@ -57,7 +83,9 @@ async def _taken(
         async with asyncio.timeout(resources.memory.keep(Slots).patience):
             await free.acquire()
     except TimeoutError:
-        raise TooManyRequests("too many files are taken out of layers just now") from None
+        raise TooManyRequests(
+            "too many files are taken out of layers just now", retry_after=RETRY_SECONDS
+        ) from None
     try:
         reader = await blobs.read(resources, repository, layer)
         try:

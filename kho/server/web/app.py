@@ -7,6 +7,7 @@ request ─► Observation ─► match ─► entry.admit ─► handler ─►
 import asyncio
 import contextlib
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import Final
 
 from kho.oci.errors import (
@@ -87,10 +88,11 @@ class App:
             telemetry.log_event("answer cut", reason=str(error), request_id=observation.request_id)
             raise
         except RegistryError as error:
-            telemetry.log_failure("blob unreadable", error, request_id=observation.request_id)
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                telemetry.log_failure("blob unreadable", error, request_id=observation.request_id)
             if observation.status:  # some of it has gone out: cut it short
                 raise
-            await send_response(send, errors.render(error), head=head)
+            await send_response(send, await self._refuse(request, error), head=head)
 
     async def _refuse(self, request: Request, error: RegistryError | Refused) -> Response:
         """Say what is wrong; take a bounded rest of the body, else close the connection.

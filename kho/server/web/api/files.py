@@ -200,13 +200,15 @@ async def read_file(resources: Resources, call: Call[WhichFile, None]) -> Stream
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
     ]
-    return StreamResponse(200, headers, _pieces(resources, call.name, place))
+    return StreamResponse(200, headers, _pieces(resources, call, place))
 
 
 async def _pieces(
-    resources: Resources, repository: str, place: find.Found
+    resources: Resources, call: Call[WhichFile, None], place: find.Found
 ) -> AsyncGenerator[bytes, None]:
-    async with members.member(resources, repository, place.digest, place.entry.number) as content:
+    async with members.member(
+        *(resources, call.name, place.digest, place.entry.number), call.caller
+    ) as content:
         if content is None or content.size != place.entry.size:
             raise ManifestUnknown("the layer does not hold this file as it was listed")
         async for piece in content.pieces:

@@ -109,7 +109,7 @@ async def download(resources: Resources, request: Request) -> Answer:
     place = await _place(resources, layers, path)
     name = _UNSAFE.sub(b"_", path.rpartition(b"/")[2]).lstrip(b".") or b"file"
     headers = parts.headers_of(name[:_LONGEST_NAME], place.entry.size)
-    pieces = _pieces(resources, request.values.name, place)
+    pieces = _pieces(resources, request, place)
     if request.method != "HEAD":
         # What goes wrong before the first bytes is told on a page.
         pieces = _behind(await anext(pieces, b""), pieces)
@@ -124,12 +124,12 @@ async def _behind(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGener
 
 
 async def _pieces(
-    resources: Resources, repository: str, place: Found
+    resources: Resources, request: Request, place: Found
 ) -> AsyncGenerator[bytes, None]:
     """What comes out of the layer. Raises Unavailable, at the end, too."""
     try:
         async with members.member(
-            resources, repository, place.digest, place.entry.number
+            *(resources, request.values.name, place.digest, place.entry.number), request.caller
         ) as content:
             if content is None or content.size != place.entry.size:
                 raise ManifestUnknown("the layer does not hold this file as it was listed")
