@@ -47,7 +47,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def run(script: str, folder: Path) -> list[str]:
     """What the shell prints; nothing may fail."""
-    env = {"CURL": program("curl"), "PASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"}
+    env = {"CURL": str(program("curl")), "PASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         ["bash", "-c", BEFORE + script],
         cwd=folder,

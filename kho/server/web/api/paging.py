@@ -48,6 +48,15 @@ def listing(
     return Listing([told(row) for row in kept], following)
 
 
+def cut(
+    rows: Sequence[R], query: Paged, told: Callable[[R], T], key: Callable[[R], str]
+) -> Listing[T]:
+    """A page of what is short enough to be read whole, in the order of the key."""
+    after = key_of(query.after, str)
+    rest = [row for row in rows if after is None or key(row) > after]
+    return listing(rest[: query.limit + 1], query.limit, told, key)
+
+
 def cursor(value: object) -> str:
     """The text that stands for the last entry's key; clients need not understand it."""
     return urlsafe_b64encode(msgspec.json.encode(value)).decode("ascii").rstrip("=")

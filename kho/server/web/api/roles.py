@@ -5,12 +5,13 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from kho.server.index.rights import roles
-from kho.server.policy.access import Action
+from kho.server.policy.access import ROLES, Action
 from kho.server.resources import Resources
 from kho.server.web.api.operation import Call, Given, Operation, Told
-from kho.server.web.api.paging import Listing
+from kho.server.web.api.paging import Listing, Paged, cut
 from kho.server.web.api.values import Name
 
+_BUILT_IN: Final = tuple(ROLES)
 # Those of policy.access.ON_REPOSITORIES, and all of them.
 ActionWord = Literal["pull", "push", "create", "tag", "overwrite", "delete", "settings", "*"]
 
@@ -30,9 +31,14 @@ class Role(Told, frozen=True):
     actions: list[str]
 
 
-async def list_roles(resources: Resources, call: Call[None, None]) -> Listing[Role]:  # noqa: ARG001
+async def list_roles(resources: Resources, call: Call[Paged, None]) -> Listing[Role]:
     """The built-in ones first: reader, writer, maintainer, admin, monitor."""
-    return Listing([_told(row) for row in await roles.every(resources)], None)
+    return cut(await roles.every(resources), call.query, _told, _place)
+
+
+def _place(row: roles.Role) -> str:
+    """What they are sorted by."""
+    return f"0{_BUILT_IN.index(row.name)}" if row.built_in else f"1{row.name}"
 
 
 async def add_role(resources: Resources, call: Call[None, NewRole]) -> Role:
@@ -59,6 +65,7 @@ OPERATIONS: Final = (
         action=Action.ADMIN,
         summary="List the roles",
         function=list_roles,
+        query=Paged,
         answer=Listing[Role],
     ),
     Operation(

@@ -12,7 +12,7 @@ from kho.server.policy.trust import Conditions, Rule
 from kho.server.resources import Resources
 from kho.server.web.address import base_url
 from kho.server.web.api.operation import Call, Given, Operation, Told
-from kho.server.web.api.paging import Listing
+from kho.server.web.api.paging import Listing, Paged, cut
 from kho.server.web.api.problems import Mistakes
 from kho.server.web.api.values import Name, Time, time_of
 from kho.server.web.request import Request
@@ -105,9 +105,9 @@ class Trial(Told, frozen=True):
     claims: dict[str, Any]
 
 
-async def list_rules(resources: Resources, call: Call[None, None]) -> Listing[MadeRule]:  # noqa: ARG001
+async def list_rules(resources: Resources, call: Call[Paged, None]) -> Listing[MadeRule]:
     """In the order in which they are asked: by name."""
-    return Listing([_made(row) for row in await trust.every(resources)], None)
+    return cut(await trust.every(resources), call.query, _made, lambda row: row.rule.name)
 
 
 async def add_rule(resources: Resources, call: Call[None, NewRule]) -> MadeRule:
@@ -200,6 +200,7 @@ OPERATIONS: Final = (
         action=Action.ADMIN,
         summary="List the trust rules",
         function=list_rules,
+        query=Paged,
         answer=Listing[MadeRule],
     ),
     Operation(
