@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import Final
 
+import msgspec
+
 from kho.layers.errors import LayerRefused
 from kho.layers.tar_header import is_header
 from kho.layers.zstd_frames import ZSTD_MAGIC, is_skippable
@@ -35,6 +37,10 @@ _PAUSE_MS: Final = 10_000
 _ROWS: Final = 100
 _BYTES: Final = 256 * 1024
 _ORPHANS: Final = 20
+# Of a list: bytes that any layer may have, and for each byte of the layer. 2,000,000 empty files in
+# one folder take ten for each.
+_SMALL_LIST: Final = 1 << 20
+_GROWTH: Final = 64
 _HEAD: Final = 512
 _PACKED: Final = (b"\x1f\x8b", ZSTD_MAGIC)
 
@@ -128,6 +134,7 @@ async def _list(resources: Resources, held: Lease, bounds: Bounds) -> None:
         await resources.database.write(rows.clear, held)
         batch: list[tuple[bytes, bytes, bytes]] = []
         length = 0
+        bounds = _in_proportion(bounds, reader.size)
         async with aclosing(listing(reader.chunks(0, reader.size), held.digest, bounds)) as found:
             async for one in found:
                 if isinstance(one, Row):
@@ -142,6 +149,12 @@ async def _list(resources: Resources, held: Lease, bounds: Bounds) -> None:
                     await resources.database.write(rows.finish, held, one.files, one.size)
     finally:
         reader.close()
+
+
+def _in_proportion(bounds: Bounds, size: int) -> Bounds:
+    """Names that share folders of folders pack well: a few bytes must not fill the database."""
+    most = min(bounds.output, _SMALL_LIST + _GROWTH * size)
+    return msgspec.structs.replace(bounds, output=most)
 
 
 async def _begins_well(reader: BlobReader) -> None:

@@ -4,12 +4,12 @@ import asyncio
 import gzip
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from kho.oci.digest import Digest
 from kho.server.database import layer_listings as rows
 from kho.server.database.engine import Transaction
-from kho.server.database.index_schema import layer_listings
+from kho.server.database.index_schema import layer_files, layer_listings
 from kho.server.database.statement import Statement
 from kho.server.index.files.stack import Layer, State, stack_of
 from kho.server.inspection.order import Bounds
@@ -22,6 +22,7 @@ from tests.oci.samples import encode, image
 from tests.server.index.layered import REPOSITORY, listed, push_layers, resources_of, settled
 
 _ATTEMPTS = Statement(select(layer_listings.c.attempts).order_by(layer_listings.c.attempts))
+_PARTS = Statement(select(func.count()).select_from(layer_files))
 _LATER = Statement(update(layer_listings).values(lease_until=0))
 LAYER = gzip.compress(layer(file("a/b", b"content")), mtime=0)
 CONFIG = b'{"os": "linux", "architecture": "amd64"}'
@@ -63,6 +64,25 @@ async def test_a_bad_layer_is_refused_with_its_reason(registry: Registry) -> Non
     assert stack.layers[0].reason.startswith("not a tar layer: ")
     assert stack.layers[1].reason == "the gzip stream is cut off"
     assert stack.ids == (None, None)
+
+
+async def count_parts(resources: Resources) -> int:
+    async def count(tx: Transaction) -> int:
+        row = await tx.one(_PARTS)
+        assert row is not None
+        return int(row[0])
+
+    return await resources.database.read(count)
+
+
+async def test_a_list_is_no_more_than_a_layer_can_account_for(registry: Registry) -> None:
+    # Each name stands in forty folders of its own: 7 KB that would be some 4 MB of rows.
+    deep = gzip.compress(layer(*(file(f"{n}" + "/a" * 40, b"") for n in range(1000))), 9)
+    assert len(deep) < 20_000
+    stack = await listed(registry, deep, packed=False)
+    assert stack.layers[0].state is State.REFUSED
+    assert stack.layers[0].reason.startswith("the list of its files has more than 1")
+    assert await count_parts(resources_of(registry)) == 0
 
 
 async def attempt(resources: Resources, bounds: Bounds) -> int:
