@@ -44,7 +44,8 @@ _LOCK: Final = Statement(
 _newest = select(tags.c.name, tags.c.digest).where(tags.c.repository_id == _repository)
 _newest = _newest.order_by(tags.c.updated_at.desc(), tags.c.name.desc())
 # Written out: SQLite prepares a statement anew for each number that is bound to a LIMIT.
-_shown = _newest.limit(literal_column(str(TAGS))).subquery("shown")
+_names = _newest.with_only_columns(tags.c.name)  # an index has all of it
+_shown = _names.limit(literal_column(str(TAGS))).subquery("shown")
 _pointed = _newest.limit(literal_column(str(IMAGES))).subquery("pointed")
 _head = func.substr(readmes.c.body, literal_column("1"), literal_column(str(4 * README)))
 # One row for each image, and one without images: a statement costs more than what it repeats.
