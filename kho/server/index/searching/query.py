@@ -13,6 +13,8 @@ from kho.server.database.words import clean, spans
 _LENGTH: Final = 512
 _WORDS: Final = 8
 _DIGEST: Final = re.compile(r"sha(?:256|512):[0-9a-f]{7,128}", re.ASCII)
+# What search_document.py leaves out of types of artifacts.
+_COMMON: Final = re.compile(r"(?<!\S)application/(?=\S*[.+])(?:vnd\.)?", re.IGNORECASE)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._/-]{0,254}", re.ASCII)
 
 
@@ -57,7 +59,7 @@ def parse(text: str, platform: str = "", kind: str = "") -> Query:
     lower = typed.lower()
     if _DIGEST.fullmatch(lower):
         return Query(facets=tuple(facets), digest=lower)
-    found = [span.word for span in spans(typed)]
+    found = [span.word for span in spans(_COMMON.sub("", typed))]
     last = found[-1:]
     words = tuple([*dict.fromkeys(word for word in found if [word] != last), *last][-_WORDS:])
     name = lower if words and _NAME.fullmatch(lower) else ""
