@@ -313,3 +313,19 @@ async def test_why_somebody_may_is_explained(root: Admin) -> None:
         assert answer.status == status
         assert root.refusal()
         assert root.typed("subject") == subject
+
+
+async def test_refusals_are_in_the_language_of_the_page(root: Admin) -> None:
+    root.browser.cookies["kho-preferences"] = "language=vi"
+    await root.see("/groups")
+    assert "đã có nhóm" not in root.text
+    await root.send("/groups", name="web")
+    await root.send("/groups", 409, name="web")
+    assert root.refusal() == "đã có nhóm web"
+    await root.send("/groups", 400, name="W")
+    assert root.refusal().startswith("'W' không thể đặt làm tên nhóm; cho phép từ 1 đến 128")
+    answer = await root.browser.get("/-/admin/groups/none")
+    assert answer.status == 404
+    assert "không có nhóm none" in root.text
+    told = await root.browser.get("/api/v1/groups/none")
+    assert told.json()["detail"].startswith("there is no group none")

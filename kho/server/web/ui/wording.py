@@ -17,3 +17,9 @@ def in_words(said: object, gettext: Callable[[str], str]) -> str:
         values = {key: in_words(value, gettext) for key, value in said.values.items()}
         return text % values if values else text
     return gettext(said) if isinstance(said, Words) and said else str(said)
+
+
+def begins_with_a_value(said: object, gettext: Callable[[str], str]) -> bool:
+    """Whether the text begins with a name or the like, which is written as it is given."""
+    template = said.template if isinstance(said, Worded) else ""
+    return bool(template) and gettext(template).startswith("%")
