@@ -26,6 +26,12 @@ PATHS = tuple(one for one in TEXTS if "\0" not in one and ".." not in one and le
 SHOWN_PATHS = ("href", "onerror", "script")
 
 
+# A page shows the first of many labels: so few are shown, all of them.
+CONFIGURED = "h/config"
+CONFIGS = {f"n{first}": TEXTS[first : first + 40] for first in range(0, len(TEXTS), 40)}
+_LINK = {"org.opencontainers.image.url": "javascript:owned=1"}
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A registry full of them."""
@@ -43,25 +49,33 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     shutil.rmtree(home)
 
 
+def _run(texts: tuple[str, ...]) -> Json:
+    """What a config says of running, in as many texts as fit where each stands."""
+    return {
+        "Env": [f"{text}={text}" for text in texts],
+        "Labels": dict(zip(texts, texts, strict=True)) | _LINK,
+        "Cmd": list(texts),
+        "Entrypoint": list(texts),
+        "User": texts[0],
+        "WorkingDir": texts[1],
+        "Volumes": {one: {} for one in texts},
+        "ExposedPorts": {one: {} for one in texts},
+        "Shell": list(texts),
+        "StopSignal": texts[2],
+        "Healthcheck": {"Test": list(texts)},
+    }
+
+
 def _push(hand: Hand) -> dict[str, str]:
     """Everything that a push can say."""
     files = {f"d{number}/{text}".strip("/"): b"x" for number, text in enumerate(PATHS)}
     files["all.txt"] = "\n".join(PATHS).encode()
     links = {f"links/{number}": text for number, text in enumerate(PATHS)}
     texts = dict(zip(TEXTS, TEXTS, strict=True))
-    run = {
-        "Env": [f"{text}={text}" for text in TEXTS],
-        "Labels": {**texts, "org.opencontainers.image.url": "javascript:owned=1"},
-        "Cmd": list(TEXTS),
-        "Entrypoint": list(TEXTS),
-        "User": TEXTS[0],
-        "WorkingDir": TEXTS[1],
-        "Volumes": {one: {} for one in TEXTS},
-        "ExposedPorts": {one: {} for one in TEXTS},
-        "Shell": list(TEXTS),
-        "StopSignal": TEXTS[2],
-        "Healthcheck": {"Test": list(TEXTS)},
-    }
+    run = _run(TEXTS)
+    for config_tag, some in CONFIGS.items():
+        told = dict(zip(some, some, strict=True))
+        hand.image(CONFIGURED, config_tag, config={"config": _run(some)}, annotations=told)
     history = [{"created_by": text, "comment": text, "empty_layer": True} for text in TEXTS]
     config: Json = {"config": run, "author": TEXTS[3], "history": [*history, {"created_by": "x"}]}
     config |= {"os": "<img src=x onerror=owned=1>", "architecture": "{{7*7}}", "variant": "<b>"}
@@ -160,9 +174,10 @@ def test_W1_pages_show_hostile_texts_and_nothing_happens(victim: Watched, path: 
     unharmed(victim, path)
 
 
-def test_W1_config_labels_and_annotations_are_text(victim: Watched) -> None:
-    shown = [one for one in TEXTS if len(one) < 60 and one.isprintable()]
-    unharmed(victim, f"{_IMAGE}?view=config&reveal=1", *shown)
+@pytest.mark.parametrize("number", CONFIGS)
+def test_W1_config_labels_and_annotations_are_text(victim: Watched, number: str) -> None:
+    shown = [one for one in CONFIGS[number] if len(one) < 60 and one.isprintable()]
+    unharmed(victim, f"/{CONFIGURED}:{number}?view=config&reveal=1", *shown)
 
 
 def test_W1_a_file_is_text(victim: Watched) -> None:
