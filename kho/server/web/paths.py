@@ -28,6 +28,8 @@ RESERVED: Final = frozenset(
     }
 )
 _ANYWHERE: Final = "/-/r"
+# A name has 255 characters, a digest 135: what is longer is none of ours, and costs some to read.
+_LONGEST: Final = 1024
 _PART: Final = re.compile(r"{(\w+)}")
 _EXPRESSIONS: Final = {
     "name": r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*",
@@ -59,6 +61,8 @@ class Paths:
         """The template, and the text of its parts; None for no such path."""
         if path in self._fixed:
             return path, {}
+        if len(path) > _LONGEST:
+            return None
         page = path.removeprefix(_ANYWHERE) if path.startswith(_ANYWHERE + "/") else path
         reserved = page is path and path[1:].partition("/")[0] in RESERVED
         for template, expression in self._wild:

@@ -95,6 +95,10 @@ def test_no_path_takes_long_or_is_two_things(text: str) -> None:
 def test_a_long_path_ends() -> None:
     assert PATHS.match("/" + "a-" * 50_000) is None
     assert PATHS.match("/" + "a" * 100_000 + "/-/nothing") is None
+    digest = f"sha512:{'0' * 128}"
+    name = "/".join(["a" * 63] * 4)
+    assert PATHS.match(f"/{name}@{digest}/-/file") is not None
+    assert PATHS.match("/a" * 1000) is None
 
 
 def test_the_protocol_comes_first() -> None:

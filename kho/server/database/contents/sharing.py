@@ -1,7 +1,7 @@
 """Who else uses a blob: manifests, up to a number, and the repositories that these are in."""
 
 import json
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy import select
 
@@ -40,21 +40,10 @@ _SEEN: Final = Seen(
 )
 
 
-class Users(NamedTuple):
-    """Manifests that list a blob, by number; `more`: not all were looked at."""
-
-    manifests: frozenset[int]
-    more: bool
-
-
-async def users(tx: Transaction, digests: list[str]) -> dict[str, Users]:
-    """Who lists each of these blobs."""
+async def users(tx: Transaction, digests: list[str]) -> dict[str, frozenset[int]]:
+    """The manifests that list each of these blobs, by number, WINDOW at most."""
     found = await tx.all(_USERS, digests=listed(dict.fromkeys(digests)))
-    return {digest: _users(json.loads(ids)) for digest, ids in found}
-
-
-def _users(ids: list[int]) -> Users:
-    return Users(frozenset(ids), len(ids) == WINDOW)
+    return {digest: frozenset(json.loads(ids)) for digest, ids in found}
 
 
 async def homes(tx: Transaction, ids: set[int]) -> dict[int, int]:

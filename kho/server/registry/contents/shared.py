@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from kho.server.database.contents import sharing as rows
-from kho.server.database.contents.sharing import Users
 from kho.server.database.engine import Transaction
 from kho.server.policy.sight import Sight
 from kho.server.registry.contents.steps import Sharing
@@ -21,12 +20,12 @@ async def sharings(
     Of what many have, as many users are looked at as rows.WINDOW: the count is a lower bound then.
     """
     users = await rows.users(tx, digests)
-    homes = await rows.homes(tx, {id_ for one in users.values() for id_ in one.manifests})
+    homes = await rows.homes(tx, {id_ for ids in users.values() for id_ in ids})
     repository_id, manifest_id = own
     names = await rows.seen(tx, sight, set(homes.values()) - {repository_id})
     return {
-        digest: _sharing(one, homes, names, repository_id, _without(one.manifests, manifest_id))
-        for digest, one in users.items()
+        digest: _sharing(homes, names, repository_id, _without(ids, manifest_id))
+        for digest, ids in users.items()
     }
 
 
@@ -34,15 +33,13 @@ def _without(ids: Iterable[int], own: int | None) -> list[int]:
     return [id_ for id_ in ids if id_ != own]
 
 
-def _sharing(
-    users: Users, homes: dict[int, int], names: dict[int, str], own: int, others: list[int]
-) -> Sharing:
+def _sharing(homes: dict[int, int], names: dict[int, str], own: int, others: list[int]) -> Sharing:
     visible = [homes[id_] for id_ in others if homes.get(id_) == own or homes.get(id_) in names]
     elsewhere = {home for home in visible if home != own}
     return Sharing(
         images=min(len(visible), MOST),
         repositories=min(len(elsewhere), MOST),
         names=tuple(sorted(names[home] for home in elsewhere)[:NAMES]),
-        # Who sees none of the users is not told either that there are many.
-        more=len(visible) > MOST or (users.more and bool(visible)),
+        # Whether there are others than those that were looked at would tell of hidden ones.
+        more=len(visible) > MOST,
     )
