@@ -2,7 +2,7 @@
 
 import click
 
-from kho.server.commands.operator import OPERATOR, fail, operation, run
+from kho.server.commands.operator import OPERATOR, configuration, fail, operation, run
 from kho.server.registry import filling
 
 
@@ -21,5 +21,8 @@ def rebuild_command(*, name: str | None, **flags: object) -> None:
     """
     number = run(flags, lambda resources: filling.rebuild(resources, name, by=OPERATOR))
     if name is not None and not number:
-        fail(f"there is no repository {name}; `khod repos list` shows which there are")
-    click.echo(f"{number} to be done by a running khod, within a minute if there are few")
+        fail(f"there is no repository {name}; `khod repos list` shows which there are", code=3)
+    when = "within a minute if there are few"
+    if not configuration(flags).index.enabled:
+        when = "once index.enabled is true again"
+    click.echo(f"{number} to be done by a running khod, {when}")
