@@ -70,11 +70,11 @@ format: .venv/development ## let ruff format and fix
 TEXTS := kho/server/web/ui/locale
 # Errors whose texts pages show: kho/server/web/ui/wording.py
 WORDED := BlobUnknown BlobUploadInvalid BlobUploadUnknown Conflict Denied DigestInvalid Disallowed \
-	InsufficientStorage Invalid InvalidRequest ManifestInvalid ManifestTooLarge \
+	FetchFailed InsufficientStorage Invalid InvalidRequest ManifestInvalid ManifestTooLarge \
 	ManifestUnknown NameInvalid NameUnknown NotFound PageNumberInvalid PlatformInvalid \
 	PreconditionFailed RangeInvalid RequestTimeout RouteUnknown SizeInvalid TagInvalid \
 	TooManyRequests Unauthorized Unavailable UnknownError Unsupported UnsupportedEncoding \
-	UriTooLong Worded Words _unfit
+	Untrusted UriTooLong Worded Words _unfit
 
 .PHONY: texts
 texts: .venv/development ## gather what pages say into the catalogues of the other languages

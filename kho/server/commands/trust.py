@@ -247,7 +247,9 @@ def test_command(*, json_wanted: bool, **flags: object) -> None:
     trial = run(flags, lambda resources: trust.test(resources, token))
     if json_wanted:
         rule = None if trial.rule is None else trust.told(trial.rule)
-        told = {"rule": rule, "problem": trial.problem, "refusals": trial.refusals}
+        problem = None if trial.problem is None else str(trial.problem)
+        refusals = {name: list(map(str, found)) for name, found in trial.refusals.items()}
+        told = {"rule": rule, "problem": problem, "refusals": refusals}
         click.echo(json.dumps({**told, "claims": trial.claims}))
     else:
         _print(trial)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from kho.oci.errors import Worded
 from kho.server.policy.errors import Disallowed
 
 Conditions = Mapping[str, tuple[str, ...]]
@@ -111,21 +112,30 @@ def _pinned(conditions: Conditions, name: str) -> bool:
 
 def unmet(
     rule: Rule, issuer: str, audiences: Sequence[str], claims: Mapping[str, object]
-) -> list[str]:
+) -> list[Worded]:
     """Why the rule does not let the token in, a line for each reason; empty when it does."""
     if issuer != rule.issuer:
-        return [f"iss is {_shown(issuer)}, wanted is {_shown(rule.issuer)}"]
+        return [_unmet("iss", [issuer], [rule.issuer])]
     reasons = []
     if rule.audience not in audiences:
-        found = ", ".join(map(_shown, audiences)) or "absent"
-        reasons.append(f"aud is {found}, wanted is {_shown(rule.audience)}")
+        reasons.append(_unmet("aud", audiences, [rule.audience]))
     for claim, globs in rule.conditions.items():
         texts = _texts(_value(claims, claim))
         if not any(matches(glob, text) for glob in globs for text in texts):
-            found = ", ".join(map(_shown, texts[:8])) or "absent"
-            wanted = " or ".join(map(_shown, globs))
-            reasons.append(f"{claim} is {found}, wanted is {wanted}")
+            reasons.append(_unmet(claim, texts[:8], globs))
     return reasons
+
+
+def _unmet(claim: str, found: Sequence[str], wanted: Sequence[str]) -> Worded:
+    shown = ", ".join(map(_shown, wanted))
+    if not found:
+        return Worded("%(claim)s is absent, wanted is %(wanted)s", claim=claim, wanted=shown)
+    return Worded(
+        "%(claim)s is %(found)s, wanted is %(wanted)s",
+        claim=claim,
+        found=", ".join(map(_shown, found)),
+        wanted=shown,
+    )
 
 
 def matches(glob: str, text: str) -> bool:

@@ -12,6 +12,7 @@ from kho.server.index.files.search import search
 from kho.server.index.files.stack import Stack, State, stack_of
 from kho.server.index.files.waste import efficiency
 from kho.server.inspection.packed import Kind
+from kho.server.policy.access import ANYONE, Caller
 from kho.server.registry import members
 from kho.server.resources import Resources
 from tests.client.layers import device, fifo, file, folder, hardlink, layer, symlink
@@ -168,7 +169,7 @@ async def test_a_layer_of_another_repository_is_unknown(registry: Registry) -> N
     with pytest.raises(BlobUnknown):
         await stack_of(resources, "other", [stack.layers[0].digest])
     with pytest.raises(BlobUnknown):
-        async with members.member(resources, "other", stack.layers[0].digest, 1):
+        async with members.member(resources, "other", stack.layers[0].digest, 1, Caller(ANYONE)):
             pass
 
 

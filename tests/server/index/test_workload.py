@@ -204,7 +204,7 @@ async def test_the_keys_of_an_issuer_may_be_a_file(
         await workload.identify(resources, token)
     problem = (await trust.test(resources, token)).problem
     assert problem is not None
-    assert "cannot be read: No such file" in problem
+    assert "cannot be read: No such file" in str(problem)
 
 
 async def test_the_first_rule_by_name_decides_and_a_disabled_robot_stays_out(
@@ -253,11 +253,11 @@ async def test_a_trial_says_what_each_rule_makes_of_a_token(
     trial = await trust.test(resources, issuer.token(gitlab_claims(issuer.url)))
     assert trial.rule is not None
     assert trial.rule.name == "b"
-    assert "repository is absent, wanted is 'octo/app'" in trial.refusals["a"]
+    assert "repository is absent, wanted is 'octo/app'" in map(str, trial.refusals["a"])
     none = await trust.test(resources, issuer.token(gitlab_claims(issuer.url, aud="x")))
     assert none.rule is None
-    assert none.refusals["b"] == [f"aud is 'x', wanted is '{AUDIENCE}'"]
-    assert (await trust.test(resources, "no token")).problem == (
+    assert [*map(str, none.refusals["b"])] == [f"aud is 'x', wanted is '{AUDIENCE}'"]
+    assert str((await trust.test(resources, "no token")).problem) == (
         "not a signed token: three parts of base64url with dots between"
     )
 
@@ -269,7 +269,7 @@ async def test_a_trial_says_why_the_keys_cannot_be_had(
     issuer.misbehave = "stranger"
     trial = await trust.test(resources, issuer.token(gitlab_claims(issuer.url)))
     assert trial.problem is not None
-    assert "of another issuer: 'https://another.example'" in trial.problem
+    assert "of another issuer: 'https://another.example'" in str(trial.problem)
 
 
 @pytest.mark.parametrize(

@@ -96,20 +96,23 @@ def test_a_path_leads_into_nested_claims_and_a_claim_of_the_whole_name_comes_fir
 
 def test_every_condition_must_hold_and_any_of_its_globs_may() -> None:
     one = rule({"ref": ("main", "v*"), "sub": ("x",)})
-    assert unmet(one, ISSUER, ["a"], {"ref": "v1", "sub": "x"}) == []
-    assert unmet(one, ISSUER, ["a"], {"ref": "dev", "sub": "y"}) == [
-        "ref is 'dev', wanted is 'main' or 'v*'",
+    assert [*map(str, unmet(one, ISSUER, ["a"], {"ref": "v1", "sub": "x"}))] == []
+    assert [*map(str, unmet(one, ISSUER, ["a"], {"ref": "dev", "sub": "y"}))] == [
+        "ref is 'dev', wanted is 'main', 'v*'",
         "sub is 'y', wanted is 'x'",
     ]
-    assert unmet(one, ISSUER, ["b", "c"], {"ref": "main"}) == [
+    assert [*map(str, unmet(one, ISSUER, ["b", "c"], {"ref": "main"}))] == [
         "aud is 'b', 'c', wanted is 'a'",
         "sub is absent, wanted is 'x'",
     ]
-    assert unmet(one, ISSUER + "/", ["a"], {}) == [f"iss is '{ISSUER}/', wanted is '{ISSUER}'"]
+    assert [*map(str, unmet(one, ISSUER + "/", ["a"], {}))] == [
+        f"iss is '{ISSUER}/', wanted is '{ISSUER}'"
+    ]
 
 
 def test_what_a_token_says_is_told_cut_and_escaped() -> None:
-    (reason,) = unmet(rule({"sub": ("x",)}), ISSUER, ["a"], {"sub": "\x1b[2J\u202e" + "y" * 500})
+    claims = {"sub": "\x1b[2J\u202e" + "y" * 500}
+    (reason,) = map(str, unmet(rule({"sub": ("x",)}), ISSUER, ["a"], claims))
     assert reason.isascii()
     assert reason.isprintable()
     assert len(reason) < 200

@@ -196,7 +196,7 @@ async def _verify(
 
 def _check_claims(claims: Mapping[str, Any], issuer: str, client_id: str, nonce: str) -> None:
     if claims.get("iss") != issuer:
-        raise jws.Untrusted(f"it is of the issuer {claims.get('iss')!a:.200}")
+        raise jws.Untrusted("it is of the issuer %(issuer)s", issuer=ascii(claims.get("iss"))[:200])
     audiences = jws.audiences(claims)
     if client_id not in audiences:
         raise jws.Untrusted("it is for another client")

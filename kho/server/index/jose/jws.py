@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
+from kho.oci.errors import Worded
 from kho.oci.strict_json import JsonRefused, parse_object
 
 LEEWAY_SECONDS: Final = 60
@@ -20,7 +21,7 @@ _REFUSED: Final = ("crit", "b64", "enc", "zip", "cty")
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 
 
-class Untrusted(Exception):
+class Untrusted(Worded):
     """Why a token is not believed; one line, safe to log."""
 
 
@@ -55,7 +56,7 @@ class Key(NamedTuple):
 def parse(token: str, most: int) -> Jws:
     """Take a compact JWS of at most `most` characters apart. Raises Untrusted."""
     if len(token) > most:
-        raise Untrusted(f"the token is longer than {most} characters")
+        raise Untrusted("the token is longer than %(most)s characters", most=most)
     shape = _SHAPE.fullmatch(token)
     if shape is None:
         raise Untrusted("not a signed token: three parts of base64url with dots between")
@@ -69,7 +70,9 @@ def _object(part: str, name: str) -> dict[str, object]:
     try:
         return parse_object(_decoded(part))
     except JsonRefused as error:
-        raise Untrusted(f"the token's {name or 'payload'}: {error}") from error
+        raise Untrusted(
+            "the token's %(part)s: %(error)s", part=name or "payload", error=error
+        ) from error
 
 
 def _decoded(part: str) -> bytes:
@@ -86,7 +89,7 @@ def _decoded(part: str) -> bytes:
 def _check_header(header: Mapping[str, object]) -> None:
     found = [name for name in _REFUSED if name in header]
     if found:
-        raise Untrusted(f"the token's header has {found[0]}, which is not taken here")
+        raise Untrusted("the token's header has %(found)s, which is not taken here", found=found[0])
     if not isinstance(header.get("alg"), str):
         raise Untrusted("the token's header names no algorithm")
     if "kid" in header and not isinstance(header["kid"], str):
@@ -102,7 +105,11 @@ def check_signature(token: Jws, key: Key) -> None:
 
     if token.algorithm not in key.algorithms:
         allowed = ", ".join(sorted(key.algorithms)) or "none"
-        raise Untrusted(f"the algorithm {token.algorithm!a:.24} is not the key's ({allowed})")
+        raise Untrusted(
+            "the algorithm %(algorithm)s is not the key's (%(allowed)s)",
+            algorithm=ascii(token.algorithm)[:24],
+            allowed=allowed,
+        )
     if not get_default_algorithms()[token.algorithm].verify(
         token.signed, key.public, token.signature
     ):
@@ -117,15 +124,19 @@ def check_times(claims: Mapping[str, object], now: float, required: Collection[s
     times = {name: _time(claims, name) for name in ("exp", "nbf", "iat")}
     for name in ("exp", *required):
         if times[name] is None:
-            raise Untrusted(f"the token has no {name}")
+            raise Untrusted("the token has no %(name)s", name=name)
     end = times["exp"]
     assert end is not None
     if end + LEEWAY_SECONDS <= now:
-        raise Untrusted(f"the token expired {now - end:.0f} s ago")
+        raise Untrusted("the token expired %(seconds)s s ago", seconds=format(now - end, ".0f"))
     for name in ("nbf", "iat"):
         begin = times[name]
         if begin is not None and begin - LEEWAY_SECONDS > now:
-            raise Untrusted(f"the token's {name} is {begin - now:.0f} s in the future")
+            raise Untrusted(
+                "the token's %(name)s is %(seconds)s s in the future",
+                name=name,
+                seconds=format(begin - now, ".0f"),
+            )
     return end
 
 
@@ -134,7 +145,7 @@ def _time(claims: Mapping[str, object], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Untrusted(f"the token's {name} is not a time")
+        raise Untrusted("the token's %(name)s is not a time", name=name)
     return float(value)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from kho.oci.errors import Worded
 from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server.policy.errors import Disallowed
 
@@ -24,7 +25,7 @@ _OK: Final = 200
 _PORTS: Final = {"https": 443, "http": 80}
 
 
-class FetchFailed(Exception):
+class FetchFailed(Worded):
     """The issuer's keys could not be had; one line that says why."""
 
 
@@ -71,7 +72,7 @@ async def fetch_keys(issuer: str, jwks_url: str | None) -> str:
         async with asyncio.timeout(SECONDS):
             return await _fetch(issuer, jwks_url)
     except TimeoutError as error:
-        raise FetchFailed(f"no answer within {SECONDS:g} s") from error
+        raise FetchFailed("no answer within %(seconds)s s", seconds=format(SECONDS, "g")) from error
 
 
 async def _fetch(issuer: str, jwks_url: str | None) -> str:
@@ -88,7 +89,9 @@ async def _fetch(issuer: str, jwks_url: str | None) -> str:
             url = jwks_url or await _discovered(session, issuer)
             return _checked(await _get(session, url))
     except (ClientError, OSError, ValueError) as error:
-        raise FetchFailed(f"{type(error).__name__}: {error!s:.200}") from error
+        raise FetchFailed(
+            "%(kind)s: %(error)s", kind=type(error).__name__, error=str(error)[:200]
+        ) from error
 
 
 async def _discovered(session: "ClientSession", issuer: str) -> str:
@@ -97,14 +100,15 @@ async def _discovered(session: "ClientSession", issuer: str) -> str:
     document = parse_object(text)
     if document.get("issuer") != issuer:
         raise FetchFailed(
-            f"its configuration is of another issuer: {document.get('issuer')!a:.200}"
+            "its configuration is of another issuer: %(found)s",
+            found=ascii(document.get("issuer"))[:200],
         )
     url = document.get("jwks_uri")
     if not isinstance(url, str):
         raise FetchFailed("its configuration has no jwks_uri")
     scheme = url.partition(":")[0]
     if scheme != "https" and (scheme != "http" or issuer.startswith("https:")):
-        raise FetchFailed(f"its jwks_uri is not https: {url!a:.200}")
+        raise FetchFailed("its jwks_uri is not https: %(url)s", url=ascii(url)[:200])
     return url
 
 
@@ -116,18 +120,24 @@ async def _get(session: "ClientSession", url: str) -> bytes:
             if answer.status in _REDIRECTS:
                 there = urljoin(here, answer.headers.get("Location", ""))
                 if _origin(urlsplit(there)) != _origin(urlsplit(url)):
-                    raise FetchFailed(f"{url} leads to another origin: {there!a:.200}")
+                    raise FetchFailed(
+                        "%(url)s leads to another origin: %(there)s",
+                        url=url,
+                        there=ascii(there)[:200],
+                    )
                 here = there
                 continue
             if answer.status != _OK:
-                raise FetchFailed(f"{here} answers {answer.status}")
+                raise FetchFailed("%(here)s answers %(status)s", here=here, status=answer.status)
             content = bytearray()
             async for piece in answer.content.iter_chunked(_PIECE):
                 content += piece
                 if len(content) > BYTES:
-                    raise FetchFailed(f"{here} answers more than {BYTES} bytes")
+                    raise FetchFailed(
+                        "%(here)s answers more than %(bytes)s bytes", here=here, bytes=BYTES
+                    )
             return bytes(content)
-    raise FetchFailed(f"{url} leads on more than {_HOPS} times")
+    raise FetchFailed("%(url)s leads on more than %(hops)s times", url=url, hops=_HOPS)
 
 
 def _checked(content: bytes) -> str:
@@ -137,7 +147,7 @@ def _checked(content: bytes) -> str:
     try:
         keys = keys_of(parse_object(content), rsa=("RS256",))
     except (JsonRefused, ValueError) as error:
-        raise FetchFailed(f"its JWKS cannot be read: {error}") from error
+        raise FetchFailed("its JWKS cannot be read: %(error)s", error=error) from error
     if not keys:
         raise FetchFailed("its JWKS has no key that signs with an algorithm known here")
     return content.decode("utf-8")
@@ -148,9 +158,13 @@ def _read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(BYTES + 1)
     except OSError as error:
-        raise FetchFailed(f"{str(path)!a} cannot be read: {error.strerror}") from error
+        raise FetchFailed(
+            "%(path)s cannot be read: %(strerror)s", path=ascii(str(path)), strerror=error.strerror
+        ) from error
     if len(content) > BYTES:
-        raise FetchFailed(f"{str(path)!a} has more than {BYTES} bytes")
+        raise FetchFailed(
+            "%(path)s has more than %(bytes)s bytes", path=ascii(str(path)), bytes=BYTES
+        )
     return content
 
 

@@ -70,7 +70,7 @@ async def key_for(
         raise Unavailable("the keys of the token's issuer cannot be had now", retry_after=30)
     key = _pick(keys, token)
     if key is None:
-        raise Untrusted(f"the issuer has no key {token.kid!a:.200}")
+        raise Untrusted("the issuer has no key %(kid)s", kid=ascii(token.kid)[:200])
     return key
 
 

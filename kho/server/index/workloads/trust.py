@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from kho.oci.errors import Unavailable
+from kho.oci.errors import Unavailable, Worded
 from kho.server.database import audit, issuer_keys, robots, trust_rules
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
@@ -30,8 +30,8 @@ class Trial(NamedTuple):
     """
 
     rule: Rule | None
-    refusals: Mapping[str, list[str]]
-    problem: str | None
+    refusals: Mapping[str, list[Worded]]
+    problem: Worded | None
     claims: Mapping[str, object]
 
 
@@ -125,10 +125,12 @@ async def test(resources: Resources, token: str) -> Trial:
         claims = jws.parse(token, workload.MOST_CHARACTERS).claims
         found = await _verified(resources, token, rules)
     except Untrusted as error:
-        return Trial(None, {}, str(error), claims)
+        return Trial(None, {}, error, claims)
     except FetchFailed as error:
-        return Trial(None, {}, f"the issuer's keys cannot be had: {error}", claims)
-    refusals: dict[str, list[str]] = {}
+        return Trial(
+            None, {}, Worded("the issuer's keys cannot be had: %(error)s", error=error), claims
+        )
+    refusals: dict[str, list[Worded]] = {}
     for rule in rules:
         refusals[rule.name] = unmet(rule, found.issuer, found.audiences, found.claims)
         if not refusals[rule.name]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from kho.oci.errors import Unauthorized
+from kho.oci.errors import Unauthorized, Worded
 from kho.server.database import robots, trust_rules
 from kho.server.index import audit
 from kho.server.index.audit import Event
@@ -23,7 +23,6 @@ from kho.server.policy.trust import Rule, unmet
 from kho.server.resources import Resources
 
 MOST_CHARACTERS: Final = 16384
-NOT_TRUSTED: Final = "the token is not trusted here"
 # Also with an empty signature, and whatever its length: a token must never be tried as a password.
 _TOKEN: Final = re.compile(r"e[yw][A-Za-z0-9_-]*\.e[yw][A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", re.ASCII)
 _RULES_TOLD: Final = 8
@@ -65,7 +64,7 @@ async def identify(resources: Resources, token: str, address: str = "") -> Ident
         rule = await _deciding(resources, found)
     except Untrusted as error:
         _note_refusal(resources, found, str(error), address)
-        raise Unauthorized(NOT_TRUSTED) from error
+        raise Unauthorized("the token is not trusted here") from error
     return Identity(f"robot:{rule.robot}", "workload", details={"rule": rule.name, **_told(found)})
 
 
@@ -92,7 +91,7 @@ async def verified(resources: Resources, token: str) -> Verified:
     rules = (await _rules(resources)).get(issuer, []) if isinstance(issuer, str) else []
     if not isinstance(issuer, str) or not rules:
         # Nobody is asked for keys on a stranger's word.
-        raise Untrusted(f"no trust rule names the issuer {issuer!a:.200}")
+        raise Untrusted("no trust rule names the issuer %(issuer)s", issuer=ascii(issuer)[:200])
     key = await issuers.key_for(resources, issuer, parsed, rules[0].jwks_url)
     jws.check_signature(parsed, key)
     jws.check_times(parsed.claims, time.time(), ("iat",))
@@ -105,21 +104,23 @@ async def _deciding(resources: Resources, found: Verified) -> Rule:
     for rule in (await _rules(resources)).get(found.issuer, []):
         missing = unmet(rule, found.issuer, found.audiences, found.claims)
         if missing:
-            reasons.append(f"rule {rule.name}: {', '.join(missing)}")
+            reasons.append(f"rule {rule.name}: {', '.join(map(str, missing))}")
             continue
         problem = await problem_of_robot(resources, rule)
         if problem is not None:
-            raise Untrusted(f"rule {rule.name}: {problem}")
+            raise Untrusted("rule %(name)s: %(problem)s", name=rule.name, problem=problem)
         return rule
-    raise Untrusted("; ".join(reasons[:_RULES_TOLD]))
+    raise Untrusted("%(reasons)s", reasons="; ".join(reasons[:_RULES_TOLD]))
 
 
-async def problem_of_robot(resources: Resources, rule: Rule) -> str | None:
+async def problem_of_robot(resources: Resources, rule: Rule) -> Worded | None:
     """Why the rule's robot may not come in; None when it may."""
     robot = await resources.database.read(robots.find, rule.robot)
     if robot is None:
-        return f"robot {rule.robot} does not exist"
-    return f"robot {rule.robot} is disabled" if robot.disabled else None
+        return Worded("robot %(robot)s does not exist", robot=rule.robot)
+    if robot.disabled:
+        return Worded("robot %(robot)s is disabled", robot=rule.robot)
+    return None
 
 
 async def _rules(resources: Resources) -> dict[str, list[Rule]]:

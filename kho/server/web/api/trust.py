@@ -154,8 +154,8 @@ async def try_token(resources: Resources, call: Call[None, TriedToken]) -> Trial
     found = await trust.test(resources, call.body.token.strip())
     return Trial(
         rule=None if found.rule is None else TrustRule(**_facts(found.rule)),
-        refusals=dict(found.refusals),
-        problem=found.problem,
+        refusals={name: list(map(str, one)) for name, one in found.refusals.items()},
+        problem=None if found.problem is None else str(found.problem),
         claims=dict(found.claims),
     )
 
