@@ -8,7 +8,7 @@ import pytest
 from kho.server.policy.access import Action
 from kho.server.web.api.openapi import document
 from kho.server.web.api.table import OPERATIONS
-from tests.flows.people import People, basic, bearer
+from tests.flows.people import Field, People, basic, bearer
 from tests.flows.registry import Registry
 
 
@@ -92,3 +92,33 @@ async def test_mistakes_are_problem_details(people: People) -> None:
         answer = await client.get("/api/v1/whoami", header)
         assert answer.status == 401
         assert answer["WWW-Authenticate"]
+
+
+async def test_whatever_is_refused_is_a_problem(people: People) -> None:
+    client = people.registry.client
+    admin = basic("root", await people.user("root", admin=True))
+    stranger = basic("eve", await people.user("eve"))
+    people.forget()
+    json = ("Content-Type", "application/json")
+    asked: tuple[tuple[str, str, bytes | None, list[Field], int], ...] = (
+        ("GET", "/nothing", None, [admin], 404),
+        ("GET", "/repositories/no/such/-/tags", None, [stranger], 404),
+        ("GET", "/repositories/UPPER", None, [admin], 404),
+        ("GET", "/checks/17", None, [admin], 404),
+        ("DELETE", "/whoami", None, [admin], 405),
+        ("GET", "/users", None, [], 401),
+        ("GET", "/users", None, [stranger], 403),
+        ("POST", "/groups", b"{}", [admin, json], 400),
+        ("POST", "/groups", b'{"name": "x"}', [admin, ("Content-Type", "text/plain")], 415),
+        ("POST", "/groups", b" " * 70_000, [admin, json], 413),
+        ("POST", "/users", b'{"name": "eve", "password": "long enough"}', [admin, json], 409),
+    )
+    for method, path, body, headers, status in asked:
+        answer = await client.request(method, f"/api/v1{path}", body, headers)
+        assert answer.status == status, (method, path, answer)
+        assert answer["Content-Type"] == "application/problem+json", path
+        told = answer.json()
+        assert told["status"] == status
+        assert told["title"]
+        assert told["detail"]
+        assert told["instance"] == f"/api/v1{path}"
