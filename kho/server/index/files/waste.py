@@ -1,10 +1,12 @@
 """Bytes of files that are pulled and stored, and that no container sees."""
 
+import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from kho.server.index.files.levels import Levels
@@ -17,6 +19,7 @@ from kho.server.resources import Resources
 MOST: Final = 20
 VISITS: Final = 500_000
 _KEPT: Final = 64
+_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +92,21 @@ async def _looked(resources: Resources, stack: Stack) -> Efficiency:
     stored = sum(one.total_size for one in stack.layers)
     if not complete:
         seen = stored - sum(one.size for _, one in hidden)
-    return Efficiency(stored, seen, _worst(hidden), complete)
+    return Efficiency(stored, seen, await _worst(hidden), complete)
 
 
-def _worst(hidden: list[tuple[bytes, Hidden]]) -> tuple[Wasted, ...]:
+async def _worst(hidden: list[tuple[bytes, Hidden]]) -> tuple[Wasted, ...]:
+    """What wastes most; half a million of them are counted a few at a time."""
     sizes: Counter[bytes] = Counter()
     times: Counter[bytes] = Counter()
-    for path, one in hidden:
+    for number, (path, one) in enumerate(hidden):
         sizes[path] += one.size
         times[path] += 1
-    worst = heapq.nsmallest(MOST, sizes.items(), key=lambda item: (-item[1], item[0]))
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    worst: list[tuple[bytes, int]] = []
+    items = iter(sizes.items())
+    while some := [*islice(items, _AT_ONCE)]:
+        worst = heapq.nsmallest(MOST, [*worst, *some], key=lambda item: (-item[1], item[0]))
+        await asyncio.sleep(0)
     return tuple(Wasted(path, size, times[path]) for path, size in worst)

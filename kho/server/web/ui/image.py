@@ -88,8 +88,8 @@ def frame(request: Request, found: Image, view: str) -> dict[str, object]:
     place = itself(request)
     chosen = found.platform if found.offers else ""
     platforms = [one for one in found.offers if one.platform]
-    # The one that is shown is among the first.
-    platforms.sort(key=lambda one: one.platform != chosen and len(platforms) > PLATFORMS)
+    if len(platforms) > PLATFORMS:  # the one that is shown is among the first
+        platforms.sort(key=lambda one: one.platform != chosen)
     views = [one for one in VIEWS if _has(found, one)]
     principal = request.caller.principal
     return {
