@@ -36,7 +36,7 @@ def check_rule(rule: Rule, rest: bytes) -> None:
         claims = parse_object(rest)
     except JsonRefused:
         return
-    reasons = unmet(rule, rule.issuer, ["other", "kho"], claims)
+    reasons = [*map(str, unmet(rule, rule.issuer, ["other", "kho"], claims))]
     assert all(reason.isascii() and "\n" not in reason for reason in reasons)
     fitting = {
         name: globs[0].replace("*", "").replace("?", "x") for name, globs in rule.conditions.items()
