@@ -181,6 +181,26 @@ async def test_what_was_there_is_found_out(registry: Registry, migrated: Registr
     assert await filling.fill(resources_of(migrated)) == 0
 
 
+@pytest.mark.settings(index__enabled=False, index__files=False)
+async def test_what_is_pushed_while_the_index_is_off_is_known_all_the_same(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """So that nothing is to be found out when it is switched on."""
+    url = f"sqlite:///{tmp_path}/on.db"
+    create_file(str(tmp_path / "on.db"))
+    migrate(url)
+    always_on = Registry(tmp_path / "on", url, {"index.files": False})
+    (tmp_path / "on").mkdir()
+    await always_on.start()
+    try:
+        await push_all(registry)
+        await push_all(always_on)
+        assert await facts(registry) == await facts(always_on)
+    finally:
+        await always_on.stop()
+    assert await filling.fill(resources_of(registry)) == 0
+
+
 async def test_workers_share_it_and_go_on_where_one_was_killed(
     registry: Registry, migrated: Registry
 ) -> None:
