@@ -70,6 +70,14 @@ def parse_manifest(content: bytes, content_type: str | None) -> Manifest:
     """
     try:
         value = parse_object(content)
+    except JsonRefused as error:
+        raise ManifestInvalid("manifest refused: %(error)s", error=error) from error
+    return manifest_of(value, content_type)
+
+
+def manifest_of(value: dict[str, object], content_type: str | None) -> Manifest:
+    """Check a manifest that `parse_object` has read; raise ManifestInvalid with the reason."""
+    try:
         check_key_case(value, _KEYS, "manifest")
         media_type = _media_type(value, content_type)
         _check_shape(value, media_type)

@@ -9,7 +9,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from kho.oci import media_types
 from kho.oci.manifest import Manifest
@@ -18,6 +19,7 @@ from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server.database.images import Child, ImageFacts
 
 LABELS_BYTES: Final = 16 * 1024
+_LABELS: Final = 2000  # of 8 bytes and more: no more than these could have room
 _PREFIX: Final = "org.opencontainers.image."
 _CREATED: Final = _PREFIX + "created"
 _ATTESTATION: Final = "application/vnd.in-toto+json"
@@ -123,7 +125,7 @@ def _bounded(labels: Mapping[object, object], annotations: Mapping[str, str]) ->
     """As JSON of at most 16 KiB, the well-known ones first; None when there is none."""
     merged = {
         _clean(key): _clean(value)
-        for key, value in (*labels.items(), *annotations.items())
+        for key, value in (*_some(labels).items(), *_some(annotations).items())
         if isinstance(key, str) and isinstance(value, str)
     }
     if not merged:
@@ -139,6 +141,14 @@ def _bounded(labels: Mapping[object, object], annotations: Mapping[str, str]) ->
             kept[key] = merged[key]
             room -= cost
     return json.dumps(kept) if kept else None
+
+
+def _some(labels: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """As many as may have room; of 300,000 each would cost a push more than all the rest."""
+    if len(labels) <= _LABELS:
+        return labels
+    known = (key for key in labels if isinstance(key, str) and key.startswith(_PREFIX))
+    return {key: labels[key] for key in (*islice(known, _LABELS), *islice(labels, _LABELS))}
 
 
 def _by_weight(labels: Mapping[str, str]) -> Sequence[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from kho.oci.digest import Digest
 from kho.oci.errors import InvalidRequest, ManifestInvalid, ManifestUnknown
-from kho.oci.manifest import Manifest, parse_manifest
+from kho.oci.manifest import Manifest, manifest_of
 from kho.oci.platform import Platform, PlatformInvalid, best
 from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server.database.contents.versions import ChildRow
@@ -71,7 +71,7 @@ def _read(row: ManifestRow) -> Opened:
         raise ManifestInvalid(
             "the stored manifest cannot be read: %(error)s", error=error
         ) from error
-    manifest = parse_manifest(row.body, row.media_type)
+    manifest = manifest_of(fields, row.media_type)
     entries = fields.get("manifests" if manifest.is_index else "layers")
     listed = entries if isinstance(entries, list) else []
     return Opened(
