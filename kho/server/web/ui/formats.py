@@ -16,7 +16,7 @@ from kho.server.inspection.packed import Entry
 from kho.server.registry.contents.secrecy import MASK, masked, why
 from kho.server.web.ui.icons import shapes
 from kho.server.web.ui.numbers import Numbers
-from kho.server.web.ui.wording import begins_with_a_value, in_words
+from kho.server.web.ui.wording import begins_with_a_value, in_english, in_words
 
 _SHORT_DIGEST: Final = 12
 _MINUTE: Final = 60
@@ -58,6 +58,7 @@ def filters(language: str, gettext: Gettext, ngettext: Ngettext) -> dict[str, Ca
         "mode": mode,
         "masked": hidden,
         "worded": partial(in_words, gettext=gettext),
+        "in_english": in_english,
         "verbatim": partial(begins_with_a_value, gettext=gettext),
         "pretty": pretty,
         "tojson_text": words,

@@ -7,6 +7,8 @@ raise Conflict("there is a group %(name)s already", name=name)
 
 from collections.abc import Callable
 
+from markupsafe import Markup
+
 from kho.oci.errors import Worded, Words
 
 
@@ -23,3 +25,8 @@ def begins_with_a_value(said: object, gettext: Callable[[str], str]) -> bool:
     """Whether the text begins with a name or the like, which is written as it is given."""
     template = said.template if isinstance(said, Worded) else ""
     return bool(template) and gettext(template).startswith("%")
+
+
+def in_english(text: object) -> Markup:
+    """What is wrong with a layer, as the process that reads it has told; marked for readers."""
+    return Markup('<span lang="en">{}</span>').format(text)
