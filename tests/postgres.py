@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -121,7 +121,8 @@ class PostgresServer:
         postmaster = int(pids.read_text().splitlines()[0])
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children")
         for pid in (postmaster, *map(int, children.read_text().split())):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # one that has just ended
+                os.kill(pid, number)
 
     def _run(
         self, program: str, *arguments: object, check: bool = True

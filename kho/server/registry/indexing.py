@@ -17,6 +17,7 @@ from kho.oci.manifest import Manifest
 from kho.server.database import facts, images, layer_listings, search_writing
 from kho.server.database.engine import Transaction
 from kho.server.database.images import ImageFacts
+from kho.server.registry.aside import aside
 from kho.server.registry.images import facts_of_image, facts_of_index, kind_of
 from kho.server.resources import Resources
 
@@ -39,7 +40,9 @@ async def prepare(
     content = None
     if length is not None and length <= CONFIG_BYTES and kind_of(manifest) == "image":
         content = await read_config(resources, config, length)
-    return facts_of_image(manifest, size, content)
+    return await aside(
+        resources, size + len(content or b""), facts_of_image, manifest, size, content
+    )
 
 
 async def read_config(resources: Resources, digest: Digest, length: int) -> bytes | None:

@@ -25,6 +25,7 @@ from kho.server.database.images import ImageFacts
 from kho.server.database.manifests import ManifestRow
 from kho.server.policy.access import Action, Caller, allowed
 from kho.server.registry import indexing, repositories, trail, verification
+from kho.server.registry.aside import aside
 from kho.server.registry.recent import recent
 from kho.server.resources import Resources
 
@@ -90,8 +91,8 @@ async def put(resources: Resources, push: Push) -> Stored:
             "the manifest does not match the digest",
             detail={"expected": str(push.digest), "actual": str(digest)},
         )
-    manifest = parse_manifest(push.content, push.content_type)
     size = len(push.content)
+    manifest = await aside(resources, size, parse_manifest, push.content, push.content_type)
     facts = await indexing.prepare(resources, push.repository, digest, manifest, size)
     layers = indexing.listable(resources, manifest)
     await resources.database.write(_store, push, digest, manifest, facts, layers)

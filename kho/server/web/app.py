@@ -24,7 +24,7 @@ from kho.server.config import Config
 from kho.server.index import audit, logins, traffic
 from kho.server.index.errors import Refused
 from kho.server.jobs import runner
-from kho.server.registry.contents import bounds
+from kho.server.registry import aside
 from kho.server.registry.uploads import BodyCut
 from kho.server.resources import Resources, open_resources
 from kho.server.web import entry, errors, failures
@@ -132,7 +132,7 @@ class App:
                             open_resources(self.config)
                         )
                         logins.begin(self.resources)
-                        bounds.begin(self.resources)
+                        aside.begin(self.resources)
                         await stack.enter_async_context(audit.noting(self.resources))
                         await stack.enter_async_context(traffic.counting(self.resources))
                         await stack.enter_async_context(runner.run_jobs(self.resources))

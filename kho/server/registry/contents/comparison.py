@@ -7,8 +7,9 @@ import msgspec
 
 from kho.oci.digest import Digest
 from kho.oci.manifest import Descriptor
+from kho.server.registry.aside import aside
 from kho.server.registry.contents import config
-from kho.server.registry.contents.bounds import ENTRIES, NAME, aside, cut
+from kho.server.registry.contents.bounds import ENTRIES, NAME, cut
 from kho.server.registry.contents.config import Config, Setting, State
 from kho.server.registry.contents.opening import Opened, choose, offers_of, opened
 from kho.server.resources import Resources

@@ -11,12 +11,12 @@ from kho.oci.errors import BlobUnknown, Unavailable
 from kho.oci.platform import Platform
 from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server.registry import blobs
+from kho.server.registry.aside import aside
 from kho.server.registry.contents.bounds import (
     ENTRIES,
     MARGIN,
     NAME,
     VALUE,
-    aside,
     cut,
 )
 from kho.server.registry.contents.secrecy import MASK, Why, masked, why

@@ -23,10 +23,11 @@ from kho.server.database.contents.versions import ChildRow, VersionRow
 from kho.server.database.engine import Transaction
 from kho.server.policy.access import Principal
 from kho.server.policy.sight import Sight, sight_of
+from kho.server.registry.aside import aside
 from kho.server.registry.contents import attached, config, shared, steps
 from kho.server.registry.contents.artifacts import Blob, Nature, blobs_of, has_config, nature_of
 from kho.server.registry.contents.attached import Tree
-from kho.server.registry.contents.bounds import TEXT, aside, cut
+from kho.server.registry.contents.bounds import TEXT, cut
 from kho.server.registry.contents.config import Config, Label, Read, State
 from kho.server.registry.contents.opening import Offer, Opened, choose, offers_of, opened
 from kho.server.registry.contents.steps import Sharing, Step

@@ -17,7 +17,8 @@ from kho.oci.strict_json import JsonRefused, parse_object
 from kho.server.database.contents.versions import ChildRow
 from kho.server.database.manifests import ManifestRow
 from kho.server.registry import manifests
-from kho.server.registry.contents.bounds import TEXT, aside, cut, some
+from kho.server.registry.aside import aside
+from kho.server.registry.contents.bounds import TEXT, cut, some
 from kho.server.resources import Resources
 
 USUAL: Final = Platform("linux", "amd64")
