@@ -9,7 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 from bench.large import Rows
-from kho.server.database.search_document import Image, packed, source_of, words_of
+from kho.server.database.searching.search_document import Image, packed, source_of, words_of
 
 TEAMS = 500
 USUAL = (

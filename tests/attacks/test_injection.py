@@ -182,15 +182,15 @@ EXCUSED = {
 }
 TEXTS = {
     "kho/server/database/contents/collected.py": 1,  # of the compiler
-    "kho/server/database/postgres_schema.py": 1,  # the number of a lock
+    "kho/server/database/drivers/postgres_schema.py": 1,  # the number of a lock
 }
 # Pragmas and the number of a lock, which are constants; SQLite binds no values there.
 CONSTANTS = {
-    "kho/server/database/group_commit.py": 1,
-    "kho/server/database/postgres_schema.py": 1,
-    "kho/server/database/shortcut.py": 1,
-    "kho/server/database/soundness.py": 1,
-    "kho/server/database/sqlite_connection.py": 1,
+    "kho/server/database/drivers/group_commit.py": 1,
+    "kho/server/database/drivers/postgres_schema.py": 1,
+    "kho/server/database/drivers/shortcut.py": 1,
+    "kho/server/database/drivers/soundness.py": 1,
+    "kho/server/database/drivers/sqlite_connection.py": 1,
 }
 RAW = re.compile(r"\btext\(f\"|\.(?:execute|executemany|exec_driver_sql)\(f\"")
 _SQL = re.compile(

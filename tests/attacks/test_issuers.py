@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kho.oci.errors import Unauthorized, Unavailable
-from kho.server.database import issuer_keys, robots
 from kho.server.database.engine import Database
+from kho.server.database.identities import issuer_keys, robots
 from kho.server.database.open import open_database
 from kho.server.index.workloads import issuers, trust, workload
 from kho.server.policy.trust import Rule

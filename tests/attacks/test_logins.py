@@ -15,8 +15,8 @@ import bcrypt
 import pytest
 
 from kho.oci.errors import TooManyRequests, Unauthorized
-from kho.server.database import accounts, grants
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, grants
 from kho.server.index import logins
 from kho.server.index.sources import passwords
 from kho.server.index.sources.passwords import Cost, Line

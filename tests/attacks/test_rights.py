@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kho.oci.digest import Digest
-from kho.server.database import accounts, groups, roles
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, groups, roles
 from kho.server.policy.access import FREE, Action
 from kho.server.web.request import Audience
 from kho.server.web.routes import ROUTES, TABLE

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from kho.server import telemetry
-from kho.server.database.sqlite_connection import open_file
+from kho.server.database.drivers.sqlite_connection import open_file
 from kho.server.index import audit
 from kho.server.index.people import accounts
 from tests.flows.client import Answer

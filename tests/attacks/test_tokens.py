@@ -12,7 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import accounts
+from kho.server.database.identities import accounts
 from kho.server.index.tokens import bearer as tokens
 from kho.server.index.tokens import keys
 from kho.server.resources import Resources

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from kho.oci.digest import Digest
 from kho.server import telemetry
+from kho.server.database.drivers.reserve import PAUSE_SECONDS
 from kho.server.database.open import migrate
-from kho.server.database.reserve import PAUSE_SECONDS
 from tests.faults.full_disk import fill, fsck
 from tests.flows.registry import Registry
 from tests.oci.samples import encode, image

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from kho.oci.digest import Digest
-from kho.server.database.sqlite_connection import open_file
+from kho.server.database.drivers.sqlite_connection import open_file
 from tests.faults.conftest import VictimMaker, victim_name
 from tests.faults.scale import report, rounds, seed
 from tests.faults.victim import Victim

@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from kho.server.database.drivers.postgres import CONNECTIONS
 from kho.server.database.open import migrate
-from kho.server.database.postgres import CONNECTIONS
 from tests.faults.scale import LONG, report
 from tests.faults.victim import PROGRAM, Victim, environ
 from tests.oci.samples import encode, image

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kho.server.database.reserve import SIZE
+from kho.server.database.drivers.reserve import SIZE
 from tests.faults.scale import report, rounds
 
 REPOSITORY = Path(__file__).parents[2]

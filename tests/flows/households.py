@@ -3,7 +3,8 @@
 import re
 from itertools import pairwise
 
-from kho.server.database import accounts, grants, repositories
+from kho.server.database import repositories
+from kho.server.database.identities import accounts, grants
 from kho.server.index.sources import passwords
 from tests.flows.browser import Browser
 from tests.flows.people import resources_of

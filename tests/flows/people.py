@@ -2,7 +2,8 @@
 
 from base64 import b64encode
 
-from kho.server.database import accounts, grants, repositories, robots
+from kho.server.database import repositories
+from kho.server.database.identities import accounts, grants, robots
 from kho.server.index.tokens import credentials
 from kho.server.policy.access import Allowance, parse_actions
 from kho.server.resources import Resources

@@ -6,9 +6,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from kho.server.database import accounts, audit
+from kho.server.database import audit
 from kho.server.database.audit import Filter
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts
 from kho.server.database.schema import credentials as table
 from kho.server.database.statement import Statement
 from kho.server.index.audit import flush

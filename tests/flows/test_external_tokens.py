@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from kho.server.database import accounts
+from kho.server.database.identities import accounts
 from tests.flows.registry import Registry
 from tests.issuer import make_key, signed
 

@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from kho.oci.digest import Digest
-from kho.server.database import counts
+from kho.server.database.identities import counts
 from kho.server.jobs.schedule import JOBS
 from kho.server.registry import filling
 from kho.server.web.routes import ROUTES, TABLE, match

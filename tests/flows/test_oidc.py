@@ -5,8 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from kho.server.database import accounts, audit, groups
+from kho.server.database import audit
 from kho.server.database.audit import Filter
+from kho.server.database.identities import accounts, groups
 from kho.server.index.audit import flush
 from kho.server.index.browser import oidc
 from tests.flows.browser import Browser

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from kho.server.database import groups
+from kho.server.database.identities import groups
 from tests.flows.browser import Browser
 from tests.flows.people import resources_of
 from tests.flows.registry import Registry

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from kho.server.database import accounts
+from kho.server.database.identities import accounts
 from tests.flows.browser import Browser
 from tests.flows.people import resources_of
 from tests.flows.registry import Registry

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from kho.server.database import accounts, groups
+from kho.server.database.identities import accounts, groups
 from kho.server.index.browser import sessions
 from kho.server.index.browser.sessions import From
 from kho.server.policy.access import Action

@@ -8,7 +8,7 @@ import pytest
 
 from kho.server.database import audit as trail
 from kho.server.database.audit import Event
-from kho.server.web.ui.admin_audit import harmless
+from kho.server.web.ui.admin.audit import harmless
 from tests.flows.administration import ADMIN, Admin
 from tests.flows.databases import on_both_databases
 from tests.flows.households import Household

@@ -6,7 +6,7 @@ from html import unescape
 
 from kho.oci.digest import Digest
 from kho.oci.media_types import OCI_MANIFEST
-from kho.server.web.ui import lines
+from kho.server.web.ui.images import lines
 from tests.flows.browser import Browser
 from tests.flows.households import following, seen
 from tests.flows.pictures import config, layer, push

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kho.server.database import accounts, robots
+from kho.server.database.identities import accounts, robots
 from kho.server.index.tokens import credentials
 from kho.server.policy.access import FREE
 from kho.server.web.route import Route

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import accounts, audit
+from kho.server.database import audit
 from kho.server.database.audit import Filter
+from kho.server.database.identities import accounts
 from kho.server.index.audit import flush
 from kho.server.index.browser import sessions, setup
 from kho.server.index.errors import Conflict

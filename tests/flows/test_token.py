@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import jwt
 import pytest
 
-from kho.server.database import accounts
+from kho.server.database.identities import accounts
 from tests.flows.client import Answer
 from tests.flows.databases import on_both_databases
 from tests.flows.people import Field, People, basic, bearer

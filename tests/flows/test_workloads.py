@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from kho.server.database import audit, grants, robots, trust_rules
+from kho.server.database import audit
 from kho.server.database.audit import Filter
+from kho.server.database.identities import grants, robots, trust_rules
 from kho.server.index import audit as trail
 from kho.server.index.workloads import trust
 from kho.server.policy.trust import Rule

@@ -60,9 +60,9 @@ def test_the_server_does_not_need_the_client_nor_the_client_the_server() -> None
 # Without memory the standard library's pool stops the loop: kho/server/threads.py is for requests.
 POOLS = {"to_thread", "run_in_executor", "ThreadPoolExecutor"}
 NO_REQUEST = {
-    "kho/server/database/group_commit.py",  # at the end
+    "kho/server/database/drivers/group_commit.py",  # at the end
     "kho/server/database/open.py",  # at the start
-    "kho/server/database/postgres_schema.py",
+    "kho/server/database/drivers/postgres_schema.py",
 }
 
 

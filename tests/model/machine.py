@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kho.server.database import roles
+from kho.server.database.identities import roles
 from kho.server.policy.access import parse_actions
 from tests.flows.client import Answer, Body, Client, Fields
 from tests.flows.people import People, basic, resources_of

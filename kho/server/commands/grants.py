@@ -8,7 +8,7 @@ from kho.oci.errors import NameInvalid
 from kho.oci.reference import parse_name
 from kho.server.commands.audit import iso
 from kho.server.commands.operator import OPERATOR, Command, as_json, fail, operation, run, show
-from kho.server.database.grants import GrantRow
+from kho.server.database.identities.grants import GrantRow
 from kho.server.index.rights import grants
 from kho.server.resources import Resources
 

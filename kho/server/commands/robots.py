@@ -7,7 +7,7 @@ import click
 from kho.server.commands.audit import iso
 from kho.server.commands.notices import say_first
 from kho.server.commands.operator import OPERATOR, as_json, fail, operation, run, show
-from kho.server.database.robots import RobotRow
+from kho.server.database.identities.robots import RobotRow
 from kho.server.index.people import robots
 
 _COLUMNS = ("name", "description", "disabled", "created_at")

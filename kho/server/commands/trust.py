@@ -17,7 +17,7 @@ from kho.server.commands.operator import (
     run,
     show,
 )
-from kho.server.database.trust_rules import TrustRow
+from kho.server.database.identities.trust_rules import TrustRow
 from kho.server.index.workloads import trust
 from kho.server.policy import trust_presets
 from kho.server.policy.trust import Rule

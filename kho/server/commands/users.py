@@ -9,7 +9,7 @@ import click
 from kho.server.commands.audit import iso
 from kho.server.commands.notices import say_first
 from kho.server.commands.operator import OPERATOR, as_json, fail, operation, run, show
-from kho.server.database.accounts import AccountRow
+from kho.server.database.identities.accounts import AccountRow
 from kho.server.index.people import accounts
 from kho.server.index.people.accounts import Change, Known
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from kho.server.database.constructs import Now, OneOf, entries, listed
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import repositories, search_words
-from kho.server.database.search_document import Field
+from kho.server.database.searching.search_document import Field
 from kho.server.database.sight import VISIBLE
 from kho.server.database.statement import Row, Statement, Value
 from kho.server.policy.patterns import sort_key

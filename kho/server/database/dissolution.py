@@ -21,9 +21,10 @@ from sqlalchemy import (
     select,
 )
 
-from kho.server.database import facts, revisions, search_writing
+from kho.server.database import facts
 from kho.server.database.constructs import OneOf, listed
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import revisions
 from kho.server.database.schema import (
     blobs,
     manifests,
@@ -34,6 +35,7 @@ from kho.server.database.schema import (
     tags,
     traffic,
 )
+from kho.server.database.searching import search_writing
 from kho.server.database.statement import Statement
 
 STEP: Final = 500

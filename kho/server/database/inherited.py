@@ -16,13 +16,13 @@ from kho.server.database import (
     layer_listings,
     manifests,
     repositories,
-    revisions,
-    search_writing,
     tags,
     traffic,
     uploads,
 )
+from kho.server.database.identities import revisions
 from kho.server.database.open import is_file
+from kho.server.database.searching import search_writing
 from kho.server.database.statement import Statement
 
 _HOT: Final = (
@@ -35,7 +35,7 @@ def prepare(url: str) -> int:
     """Before the workers are forked; how many statements were compiled."""
     here = is_file(url)
     if not here:
-        from kho.server.database import postgres  # noqa: F401, PLC0415
+        from kho.server.database.drivers import postgres  # noqa: F401, PLC0415
     statements = [
         value for module in _HOT for value in vars(module).values() if isinstance(value, Statement)
     ]

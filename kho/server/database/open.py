@@ -3,13 +3,13 @@
 import asyncio
 from typing import Final
 
-from kho.server.database import sqlite_schema
+from kho.server.database.drivers import sqlite_schema
+from kho.server.database.drivers.local_disk import require_local
+from kho.server.database.drivers.revision import SchemaState, refuse_unready
+from kho.server.database.drivers.sqlite import SqliteDatabase
+from kho.server.database.drivers.sqlite_connection import require_sound_version, sqlite3
 from kho.server.database.engine import Database
 from kho.server.database.errors import UnreachableDatabase, UnusableDatabase
-from kho.server.database.local_disk import require_local
-from kho.server.database.revision import SchemaState, refuse_unready
-from kho.server.database.sqlite import SqliteDatabase
-from kho.server.database.sqlite_connection import require_sound_version, sqlite3
 
 __all__ = ["SchemaState", "check", "is_file", "migrate", "open_database"]
 
@@ -37,8 +37,8 @@ async def open_database(url: str, *, connections: int | None = None) -> Database
 
 
 async def _open_server(url: str, connections: int | None) -> Database:
-    from kho.server.database import postgres_schema  # noqa: PLC0415
-    from kho.server.database.postgres import CONNECTIONS, PostgresDatabase  # noqa: PLC0415
+    from kho.server.database.drivers import postgres_schema  # noqa: PLC0415
+    from kho.server.database.drivers.postgres import CONNECTIONS, PostgresDatabase  # noqa: PLC0415
 
     connections = connections or CONNECTIONS
     try:
@@ -54,7 +54,7 @@ def check(url: str) -> SchemaState:
     """Compare the stored revision with the program's, touching nothing; or UnusableDatabase."""
     path = _file(url)
     if path is None:
-        from kho.server.database import postgres_schema  # noqa: PLC0415
+        from kho.server.database.drivers import postgres_schema  # noqa: PLC0415
 
         return postgres_schema.stored_state(url)[0]
     _require_safe(path)
@@ -68,7 +68,7 @@ def migrate(url: str) -> None:
     """
     path = _file(url)
     if path is None:
-        from kho.server.database import postgres_schema  # noqa: PLC0415
+        from kho.server.database.drivers import postgres_schema  # noqa: PLC0415
 
         postgres_schema.migrate_server(url)
     else:

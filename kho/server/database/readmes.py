@@ -5,10 +5,10 @@ from typing import Final
 from sqlalchemy import BigInteger, Text, bindparam, delete, update
 from sqlalchemy.dialects.postgresql import insert
 
-from kho.server.database import search_writing
 from kho.server.database.constructs import Now
 from kho.server.database.engine import Transaction
 from kho.server.database.schema import readmes, repositories
+from kho.server.database.searching import search_writing
 from kho.server.database.statement import Statement
 
 _of = bindparam("of", type_=BigInteger())

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 from sqlalchemy import Integer, Text, bindparam, case, exists, false, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from kho.server.database import revisions
 from kho.server.database.constructs import Now, OneOf, listed
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import revisions
 from kho.server.database.schema import manifests, repositories
 from kho.server.database.statement import Statement
 from kho.server.policy.patterns import NameRange

@@ -1,7 +1,7 @@
 """How many of what there is, for who looks after the registry."""
 
-from kho.server.database import counts as rows
-from kho.server.database.counts import Counts, Indexing
+from kho.server.database.identities import counts as rows
+from kho.server.database.identities.counts import Counts, Indexing
 from kho.server.resources import Resources
 
 __all__ = ["Counts", "Indexing", "every", "indexing"]

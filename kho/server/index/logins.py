@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 
 from kho.oci.errors import RegistryError, TooManyRequests, Unauthorized, Words
 from kho.server import telemetry
-from kho.server.database import accounts, groups
-from kho.server.database.accounts import AccountRow
+from kho.server.database.identities import accounts, groups
+from kho.server.database.identities.accounts import AccountRow
 from kho.server.index import audit, throttle
 from kho.server.index.sources import htpasswd, ldap, passwords
 from kho.server.index.throttle import Admission

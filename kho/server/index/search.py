@@ -13,10 +13,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from kho.server.database import search
 from kho.server.database.engine import Transaction
-from kho.server.database.search import Candidate
-from kho.server.database.search_document import Field
+from kho.server.database.searching import search
+from kho.server.database.searching.search import Candidate
+from kho.server.database.searching.search_document import Field
 from kho.server.index.catalogue import paging
 from kho.server.index.searching.explain import Match, explain
 from kho.server.index.searching.pool import Pool, Wanted, further, matching, pool_of

@@ -13,8 +13,8 @@ from collections import OrderedDict
 from typing import Final, NoReturn
 
 from kho.oci.errors import TooManyRequests
-from kho.server.database import accounts, throttles
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, throttles
 from kho.server.policy.throttle import FAMILIAR_MS, Limits, counted_of, limits_of, wait_ms
 from kho.server.resources import Resources
 

@@ -19,12 +19,13 @@ from kho.oci.digest import parse_digest
 from kho.oci.errors import ManifestInvalid
 from kho.oci.manifest import Manifest, parse_manifest
 from kho.server import telemetry
-from kho.server.database import audit, facts, filling, images, layer_listings, search_writing
+from kho.server.database import audit, facts, filling, images, layer_listings
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
 from kho.server.database.facts import Doubted
 from kho.server.database.filling import StoredManifest
 from kho.server.database.images import ImageFacts
+from kho.server.database.searching import search_writing
 from kho.server.registry import indexing
 from kho.server.registry.images import facts_of_image, kind_of
 from kho.server.registry.indexing import CONFIG_BYTES, Learnt

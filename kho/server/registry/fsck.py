@@ -14,8 +14,9 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from kho.oci.errors import RegistryError
-from kho.server.database import audit, consistency, inventory, soundness
+from kho.server.database import audit, consistency, inventory
 from kho.server.database.audit import Event
+from kho.server.database.drivers import soundness
 from kho.server.database.engine import Transaction
 from kho.server.registry import fsck_bytes, fsck_rows
 from kho.server.registry.finding import Check, Finding

@@ -14,9 +14,10 @@ from kho.oci import media_types
 from kho.oci.digest import Digest
 from kho.oci.errors import Unavailable
 from kho.oci.manifest import Manifest
-from kho.server.database import facts, images, layer_listings, search_writing
+from kho.server.database import facts, images, layer_listings
 from kho.server.database.engine import Transaction
 from kho.server.database.images import ImageFacts
+from kho.server.database.searching import search_writing
 from kho.server.registry.aside import aside
 from kho.server.registry.images import facts_of_image, facts_of_index, kind_of
 from kho.server.resources import Resources

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kho.server.database.drivers.sqlite_connection import create_file, open_file
 from kho.server.database.engine import Database
 from kho.server.database.open import open_database
 from kho.server.database.schema import metadata
-from kho.server.database.sqlite_connection import create_file, open_file
 from tests.postgres import PostgresServer
 
 # Children first. Quicker than a new database for each test, and than TRUNCATE.

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kho.server.database import accounts, grants, groups, revisions
 from kho.server.database.engine import Database, Transaction
+from kho.server.database.identities import accounts, grants, groups, revisions
 
 CREDENTIAL = (
     "INSERT INTO credentials (kind, secret_hash, subject, name, created_at)"

@@ -8,9 +8,9 @@ import pytest
 
 from kho.server.database import catalogue
 from kho.server.database.catalogue import FEW, Order, Wanted
+from kho.server.database.drivers.sqlite_connection import connect
 from kho.server.database.engine import Database, Statement, Transaction, Value
-from kho.server.database.search_document import Field, kind_facet, platform_facet
-from kho.server.database.sqlite_connection import connect
+from kho.server.database.searching.search_document import Field, kind_facet, platform_facet
 from kho.server.policy.access import ANYONE
 from kho.server.policy.sight import sight_of
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from kho.server.database import manifests, repositories, tags
+from kho.server.database.drivers.sqlite_connection import open_file
 from kho.server.database.engine import Database, Transaction
 from kho.server.database.open import open_database
-from kho.server.database.sqlite_connection import open_file
 
 from .samples import digest, manifest, put_manifest
 

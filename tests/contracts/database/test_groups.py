@@ -2,8 +2,8 @@
 
 import asyncio
 
-from kho.server.database import grants, groups, revisions
 from kho.server.database.engine import Database
+from kho.server.database.identities import grants, groups, revisions
 
 
 async def _members(database: Database, name: str) -> list[tuple[str, str]]:

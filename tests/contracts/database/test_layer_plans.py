@@ -6,8 +6,8 @@ from collections.abc import Callable
 import asyncpg
 
 from kho.server.database import layer_listings as rows
+from kho.server.database.drivers.sqlite_connection import connect
 from kho.server.database.engine import Statement, Value
-from kho.server.database.sqlite_connection import connect
 
 from .samples import digest
 from .test_plans import HEX, SERIES

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from kho.server.database import repositories, revisions
+from kho.server.database import repositories
 from kho.server.database.engine import Database, Transaction
+from kho.server.database.identities import revisions
 from kho.server.policy.access import Action, Grant, Principal
 from kho.server.policy.patterns import NameRange, matches, name_range, sort_key
 from kho.server.registry.repositories import visible

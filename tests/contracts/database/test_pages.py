@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kho.server import database
+from kho.server.database.drivers.sqlite_connection import connect
 from kho.server.database.open import migrate
-from kho.server.database.sqlite_connection import connect
 from kho.server.database.statement import Statement
 
 # The first repositories of a blob that has lost its bytes; the tokens of one person; the most

@@ -8,20 +8,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from kho.server.database import (
-    accounts,
-    blobs,
-    grants,
-    groups,
-    manifests,
-    referrers,
-    repositories,
-    tags,
-    uploads,
-)
+from kho.server.database import blobs, manifests, referrers, repositories, tags, uploads
+from kho.server.database.drivers.sqlite_connection import connect
 from kho.server.database.engine import Database, Statement, Transaction, Value
+from kho.server.database.identities import accounts, grants, groups
 from kho.server.database.referrers import ReferrerRow
-from kho.server.database.sqlite_connection import connect
 from kho.server.policy.patterns import name_range
 
 from .content_statements import CONTENTS, SETS

@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections.abc import Callable
 
-from kho.server.database import grants, revisions, robots, roles
 from kho.server.database.engine import Database, Transaction
+from kho.server.database.identities import grants, revisions, robots, roles
 from kho.server.policy.access import ROLES, Action, Grant
 
 PULL = frozenset({Action.PULL})

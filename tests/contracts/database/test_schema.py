@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from kho.server.database import statement
+from kho.server.database.drivers.revision import _MIGRATIONS
 from kho.server.database.errors import UnreachableDatabase, UnusableDatabase
 from kho.server.database.open import SchemaState, check, migrate, open_database
-from kho.server.database.revision import _MIGRATIONS
 from kho.server.database.schema import REVISION, metadata
 
 # Everything that the catalogues know of tables, columns, keys and indexes.

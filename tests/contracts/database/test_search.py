@@ -3,11 +3,18 @@
 import json
 from collections.abc import Callable
 
-from kho.server.database import images, manifests, repositories, search, search_writing, tags
+from kho.server.database import images, manifests, repositories, tags
 from kho.server.database.engine import Database, Transaction
 from kho.server.database.images import ImageFacts
-from kho.server.database.search import Word
-from kho.server.database.search_document import TAGS, Field, component, kind_facet, platform_facet
+from kho.server.database.searching import search, search_writing
+from kho.server.database.searching.search import Word
+from kho.server.database.searching.search_document import (
+    TAGS,
+    Field,
+    component,
+    kind_facet,
+    platform_facet,
+)
 from kho.server.policy.sight import Kind, Sight
 from tests.contracts.database.samples import digest, manifest, put_manifest
 

@@ -14,8 +14,8 @@ from kho.oci.errors import Unauthorized
 from kho.server.cli import main
 from kho.server.commands.tokens import lifetime
 from kho.server.config import load
-from kho.server.database import accounts
-from kho.server.database import credentials as rows
+from kho.server.database.identities import accounts
+from kho.server.database.identities import credentials as rows
 from kho.server.index.errors import Invalid
 from kho.server.index.tokens import credentials
 from kho.server.index.tokens.access_tokens import parse_ceiling

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from kho.server.cli import main
-from kho.server.database import robots
+from kho.server.database.identities import robots
 from kho.server.database.open import open_database
 from tests.issuer import AUDIENCE, Issuer, github_claims, kubernetes_claims
 

@@ -5,9 +5,9 @@ import os
 import sys
 
 from kho.server.database import uploads
+from kho.server.database.drivers.sqlite import SqliteDatabase
+from kho.server.database.drivers.turnstile import Turnstile
 from kho.server.database.open import migrate, open_database
-from kho.server.database.sqlite import SqliteDatabase
-from kho.server.database.turnstile import Turnstile
 from tests.contracts.database.samples import put_blob
 
 ACTS = ("lazy", "durable", "behind", "durable", "behind", "lazy", "durable")

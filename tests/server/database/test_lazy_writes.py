@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from kho.oci.errors import Unavailable
-from kho.server.database import group_commit, shortcut, uploads
+from kho.server.database import uploads
+from kho.server.database.drivers import group_commit, shortcut
+from kho.server.database.drivers.sqlite import SqliteDatabase
+from kho.server.database.drivers.turnstile import Turnstile
 from kho.server.database.engine import Transaction
 from kho.server.database.open import migrate, open_database
-from kho.server.database.sqlite import SqliteDatabase
-from kho.server.database.turnstile import Turnstile
 from tests.server.database.lazy_writes import ACTS
 
 REPOSITORY = Path(__file__).parents[3]

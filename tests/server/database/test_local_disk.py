@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from kho.server.database.drivers.local_disk import require_local
 from kho.server.database.errors import UnusableDatabase
-from kho.server.database.local_disk import require_local
 
 MOUNTS = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

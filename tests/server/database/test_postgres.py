@@ -8,11 +8,12 @@ import asyncpg
 import pytest
 
 from kho.oci.errors import InsufficientStorage, Unavailable
-from kho.server.database import blobs, postgres, repositories
+from kho.server.database import blobs, repositories
+from kho.server.database.drivers import postgres
+from kho.server.database.drivers.postgres import PostgresDatabase, translated
 from kho.server.database.engine import Database, Transaction
 from kho.server.database.errors import ConstraintViolated
 from kho.server.database.open import migrate, open_database
-from kho.server.database.postgres import PostgresDatabase, translated
 from tests.contracts.database.conftest import EMPTY
 from tests.contracts.database.samples import digest, put_blob
 from tests.postgres import PostgresServer

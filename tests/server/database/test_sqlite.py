@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from kho.oci.errors import InsufficientStorage, Unavailable
-from kho.server.database import blobs, group_commit, repositories
+from kho.server.database import blobs, repositories
+from kho.server.database.drivers import group_commit
+from kho.server.database.drivers.sqlite import SqliteDatabase
+from kho.server.database.drivers.sqlite_connection import connect, require_sound_version
+from kho.server.database.drivers.turnstile import Turnstile
 from kho.server.database.engine import Transaction
 from kho.server.database.errors import UnusableDatabase
 from kho.server.database.open import migrate, open_database
-from kho.server.database.sqlite import SqliteDatabase
-from kho.server.database.sqlite_connection import connect, require_sound_version
-from kho.server.database.turnstile import Turnstile
 from tests.contracts.database.samples import digest, manifest, put_blob, put_manifest
 
 

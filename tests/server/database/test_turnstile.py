@@ -9,11 +9,11 @@ import threading
 import time
 from pathlib import Path
 
-from kho.server.database.turnstile import Turnstile
+from kho.server.database.drivers.turnstile import Turnstile
 
 HOLDER = """
 import sys, time
-from kho.server.database.turnstile import Turnstile
+from kho.server.database.drivers.turnstile import Turnstile
 with Turnstile(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

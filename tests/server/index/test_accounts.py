@@ -8,10 +8,11 @@ import pytest
 
 from kho.oci.errors import Unauthorized
 from kho.server.config import load
-from kho.server.database import accounts as rows
-from kho.server.database import audit, revisions
+from kho.server.database import audit
 from kho.server.database.audit import Filter
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts as rows
+from kho.server.database.identities import revisions
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people import accounts, groups, robots

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import audit, revisions
-from kho.server.database import credentials as rows
+from kho.server.database import audit
 from kho.server.database.engine import Database, Statement, Transaction
+from kho.server.database.identities import credentials as rows
+from kho.server.database.identities import revisions
 from kho.server.index.errors import Conflict
 from kho.server.index.tokens import credentials
 from kho.server.index.tokens.credentials import PREFIXES

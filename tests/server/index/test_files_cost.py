@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kho.server.database.sqlite_connection import sqlite3
+from kho.server.database.drivers.sqlite_connection import sqlite3
 from tests.client.layers import Member, file, layer
 from tests.flows.databases import on_both_databases
 from tests.flows.registry import Registry

@@ -11,8 +11,9 @@ import pytest
 from joserfc.jwk import ECKey
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import audit, revisions, signing_keys
+from kho.server.database import audit
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import revisions, signing_keys
 from kho.server.index.tokens import bearer as tokens
 from kho.server.index.tokens import keys
 from kho.server.index.tokens.bearer import Issued

@@ -15,7 +15,7 @@ import trustme
 
 from kho.oci.errors import TooManyRequests, Unauthorized, Unavailable
 from kho.server.config import Config, load
-from kho.server.database import accounts, groups
+from kho.server.database.identities import accounts, groups
 from kho.server.index import logins
 from kho.server.index.sources import ldap
 from kho.server.policy.identity import Identity

@@ -11,8 +11,9 @@ import bcrypt
 import pytest
 
 from kho.oci.errors import TooManyRequests, Unauthorized
-from kho.server.database import accounts, audit, schema
+from kho.server.database import audit, schema
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts
 from kho.server.database.statement import Statement
 from kho.server.index import audit as trail
 from kho.server.index import logins, throttle

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import insert
 
 from kho.server.config import load
-from kho.server.database import accounts as account_rows
 from kho.server.database import audit
-from kho.server.database import groups as group_rows
 from kho.server.database.audit import Filter
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts as account_rows
+from kho.server.database.identities import groups as group_rows
 from kho.server.database.schema import trust_rules
 from kho.server.database.statement import Statement
 from kho.server.index.errors import Conflict, Invalid, NotFound

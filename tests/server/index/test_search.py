@@ -9,10 +9,11 @@ from sqlalchemy import bindparam, update
 
 from kho.oci.errors import InvalidRequest
 from kho.server.config import load
-from kho.server.database import images, repositories, search_writing
+from kho.server.database import images, repositories
 from kho.server.database.engine import Transaction
 from kho.server.database.images import ImageFacts
 from kho.server.database.schema import repositories as table
+from kho.server.database.searching import search_writing
 from kho.server.database.statement import Statement
 from kho.server.index.search import Hit, find
 from kho.server.index.searching.pool import WHOLE

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kho.oci.errors import TooManyRequests
-from kho.server.database import schema, throttles
+from kho.server.database import schema
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import throttles
 from kho.server.database.statement import Statement
 from kho.server.index import throttle
 from kho.server.jobs.schedule import JOBS

@@ -10,8 +10,8 @@ import pytest
 
 from kho.oci.errors import Unauthorized, Unavailable
 from kho.server.database import audit as audit_rows
-from kho.server.database import robots
 from kho.server.database.audit import Filter
+from kho.server.database.identities import robots
 from kho.server.index import audit
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.workloads import trust, workload

@@ -13,10 +13,10 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from kho.oci.digest import Digest
+from kho.server.database.drivers.revision import _MIGRATIONS
+from kho.server.database.drivers.sqlite_connection import create_file, open_file
 from kho.server.database.engine import Transaction
 from kho.server.database.open import migrate
-from kho.server.database.revision import _MIGRATIONS
-from kho.server.database.sqlite_connection import create_file, open_file
 from kho.server.database.statement import Statement
 from kho.server.registry import filling
 from kho.server.resources import Resources

@@ -12,7 +12,7 @@ import pytest
 from kho.oci.digest import Digest
 from kho.server.database import audit
 from kho.server.database.audit import Filter
-from kho.server.database.sqlite_connection import open_file
+from kho.server.database.drivers.sqlite_connection import open_file
 from kho.server.registry import fsck
 from kho.server.registry.fsck import Check, Finding
 from kho.server.resources import Resources

@@ -9,8 +9,8 @@ import pytest
 
 from kho.oci.digest import Digest
 from kho.oci.errors import BlobUploadUnknown, Unavailable
-from kho.server.database.sqlite import SqliteDatabase
-from kho.server.database.turnstile import Turnstile
+from kho.server.database.drivers.sqlite import SqliteDatabase
+from kho.server.database.drivers.turnstile import Turnstile
 from kho.server.policy.access import ANYONE, Caller
 from kho.server.registry import blobs, uploads
 from kho.server.registry.uploads import Body, BodyCut

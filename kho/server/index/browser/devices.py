@@ -9,10 +9,10 @@ import secrets
 from typing import Final, NamedTuple
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import credentials as rows
-from kho.server.database import sign_ins
-from kho.server.database.credentials import CredentialRow
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import credentials as rows
+from kho.server.database.identities import sign_ins
+from kho.server.database.identities.credentials import CredentialRow
 from kho.server.index.audit import Event, note
 from kho.server.index.browser.sessions import From, Visitor
 from kho.server.index.rights import access

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 
 from kho.oci.errors import Denied, Unauthorized
 from kho.server import telemetry
-from kho.server.database import accounts, groups
-from kho.server.database import credentials as rows
-from kho.server.database.credentials import NewCredential
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, groups
+from kho.server.database.identities import credentials as rows
+from kho.server.database.identities.credentials import NewCredential
 from kho.server.identity_settings import OidcSettings
 from kho.server.index.audit import Event, note
 from kho.server.index.browser import oidc_provider

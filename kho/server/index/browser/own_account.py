@@ -3,12 +3,12 @@
 from typing import Final, NamedTuple
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import accounts as account_rows
-from kho.server.database import credentials as rows
-from kho.server.database import groups
-from kho.server.database.accounts import AccountRow
-from kho.server.database.credentials import CredentialRow
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts as account_rows
+from kho.server.database.identities import credentials as rows
+from kho.server.database.identities import groups
+from kho.server.database.identities.accounts import AccountRow
+from kho.server.database.identities.credentials import CredentialRow
 from kho.server.index import logins
 from kho.server.index.errors import Invalid
 from kho.server.index.people import accounts

@@ -7,7 +7,7 @@ import math
 from typing import Final, NamedTuple
 
 from kho.oci.errors import TooManyRequests
-from kho.server.database import throttles
+from kho.server.database.identities import throttles
 from kho.server.policy.throttle import Limit, place_of, wait_ms
 from kho.server.resources import Resources
 

@@ -11,7 +11,7 @@ import time
 from typing import Final, NamedTuple
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import accounts
+from kho.server.database.identities import accounts
 from kho.server.index import logins
 from kho.server.index.audit import Event, note
 from kho.server.index.rights import access

@@ -3,10 +3,11 @@
 from typing import Final
 
 from kho.oci.errors import Unauthorized
-from kho.server.database import accounts, audit, sign_ins
-from kho.server.database import credentials as rows
+from kho.server.database import audit
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, sign_ins
+from kho.server.database.identities import credentials as rows
 from kho.server.index.browser.sessions import From
 from kho.server.index.errors import Conflict, Invalid
 from kho.server.index.rights import access

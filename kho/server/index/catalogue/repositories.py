@@ -11,7 +11,7 @@ from kho.server.database import catalogue as rows
 from kho.server.database import profiles
 from kho.server.database.catalogue import Order, RepositoryRow, Wanted
 from kho.server.database.engine import Transaction
-from kho.server.database.search_document import kind_facet, platform_facet
+from kho.server.database.searching.search_document import kind_facet, platform_facet
 from kho.server.index.catalogue import paging
 from kho.server.policy.access import ON_REPOSITORIES, Action, Principal, allowed
 from kho.server.policy.patterns import sort_key

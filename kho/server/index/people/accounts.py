@@ -3,12 +3,13 @@
 from typing import Final, NamedTuple
 
 from kho.server.config import Config
-from kho.server.database import accounts as rows
-from kho.server.database import audit, grants, groups, robots
-from kho.server.database.accounts import AccountRow
+from kho.server.database import audit
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
-from kho.server.database.grants import GrantRow
+from kho.server.database.identities import accounts as rows
+from kho.server.database.identities import grants, groups, robots
+from kho.server.database.identities.accounts import AccountRow
+from kho.server.database.identities.grants import GrantRow
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.names import check_name

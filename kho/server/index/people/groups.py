@@ -1,10 +1,11 @@
 """Groups of users, as operators make and fill them."""
 
-from kho.server.database import accounts, audit
-from kho.server.database import groups as rows
+from kho.server.database import audit
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
-from kho.server.database.groups import GroupRow, MemberRow
+from kho.server.database.identities import accounts
+from kho.server.database.identities import groups as rows
+from kho.server.database.identities.groups import GroupRow, MemberRow
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, NotFound
 from kho.server.index.people.accounts import LOCAL, users_come_from_elsewhere

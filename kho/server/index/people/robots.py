@@ -3,10 +3,10 @@
 from typing import Final
 
 from kho.server.database import audit
-from kho.server.database import robots as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
-from kho.server.database.robots import RobotRow
+from kho.server.database.identities import robots as rows
+from kho.server.database.identities.robots import RobotRow
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.accounts import nobody_yet

@@ -14,8 +14,9 @@ from kho.oci.errors import NameInvalid, Unauthorized
 from kho.oci.reference import parse_name
 from kho.oci.scope import Scope
 from kho.server.config import Config
-from kho.server.database import accounts, grants, groups, repositories, revisions, robots
+from kho.server.database import repositories
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, grants, groups, revisions, robots
 from kho.server.index.people.accounts import nobody_yet
 from kho.server.policy.access import (
     ANONYMOUS,

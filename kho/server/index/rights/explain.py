@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from kho.oci.reference import parse_name
-from kho.server.database import accounts, robots
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, robots
 from kho.server.index.errors import Invalid, NotFound
 from kho.server.index.rights import access
 from kho.server.policy.access import (

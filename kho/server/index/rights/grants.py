@@ -8,11 +8,12 @@ come from elsewhere (htpasswd, LDAP, OpenID Connect, a proxy), groups where a lo
 from typing import Final
 
 from kho.server.config import Config
-from kho.server.database import accounts, audit, groups, robots, roles
-from kho.server.database import grants as rows
+from kho.server.database import audit
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
-from kho.server.database.grants import GrantRow
+from kho.server.database.identities import accounts, groups, robots, roles
+from kho.server.database.identities import grants as rows
+from kho.server.database.identities.grants import GrantRow
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.accounts import users_come_from_elsewhere

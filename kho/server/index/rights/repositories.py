@@ -5,10 +5,11 @@ from typing import NamedTuple
 from kho.oci.errors import NameInvalid
 from kho.oci.reference import parse_name
 from kho.server.config import Config
-from kho.server.database import accounts, audit
+from kho.server.database import audit
 from kho.server.database import repositories as rows
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts
 from kho.server.database.repositories import RepositoryRow
 from kho.server.index import pages
 from kho.server.index.errors import Invalid, NotFound

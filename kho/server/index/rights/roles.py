@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from kho.server.database import audit, grants
-from kho.server.database import roles as rows
+from kho.server.database import audit
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import grants
+from kho.server.database.identities import roles as rows
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.names import ROLE, check_name

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from kho.server.database.search import Found
-from kho.server.database.search_document import Source
-from kho.server.database.words import Span, spans
+from kho.server.database.searching.search import Found
+from kho.server.database.searching.search_document import Source
+from kho.server.database.searching.words import Span, spans
 from kho.server.index.searching.query import Query
 
 _BEFORE: Final = 40

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from kho.server.database import search
 from kho.server.database.engine import Transaction
-from kho.server.database.search import Candidate, Word
-from kho.server.database.search_document import Field, component
+from kho.server.database.searching import search
+from kho.server.database.searching.search import Candidate, Word
+from kho.server.database.searching.search_document import Field, component
 from kho.server.index.searching.query import Query
 from kho.server.policy.patterns import sort_key
 from kho.server.policy.sight import Kind, Sight

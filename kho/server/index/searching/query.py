@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Final
 
 from kho.oci.platform import Platform, PlatformInvalid
-from kho.server.database.search import Word
-from kho.server.database.search_document import kind_facet, platform_facet
-from kho.server.database.words import clean, spans
+from kho.server.database.searching.search import Word
+from kho.server.database.searching.search_document import kind_facet, platform_facet
+from kho.server.database.searching.words import clean, spans
 
 _LENGTH: Final = 512
 _WORDS: Final = 8

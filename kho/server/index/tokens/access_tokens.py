@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from kho.server.database import accounts, robots
-from kho.server.database import credentials as rows
-from kho.server.database.credentials import CredentialRow, NewCredential
 from kho.server.database.engine import Transaction
+from kho.server.database.identities import accounts, robots
+from kho.server.database.identities import credentials as rows
+from kho.server.database.identities.credentials import CredentialRow, NewCredential
 from kho.server.index import pages
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.people.names import ROBOT, TOKEN, USER, check_name, check_subject

@@ -17,11 +17,12 @@ from typing import Final
 
 from kho.oci.errors import RegistryError, Unauthorized
 from kho.server import telemetry
-from kho.server.database import audit, revisions
-from kho.server.database import credentials as rows
-from kho.server.database.credentials import CredentialRow, NewCredential
+from kho.server.database import audit
 from kho.server.database.engine import Transaction
 from kho.server.database.errors import ConstraintViolated
+from kho.server.database.identities import credentials as rows
+from kho.server.database.identities import revisions
+from kho.server.database.identities.credentials import CredentialRow, NewCredential
 from kho.server.index.errors import Conflict, NotFound
 from kho.server.policy.access import ON_REPOSITORIES, Allowance, Ceiling, parse_actions
 from kho.server.policy.identity import Identity

@@ -11,9 +11,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from kho.server.database import audit, revisions, signing_keys
+from kho.server.database import audit
 from kho.server.database.engine import Transaction
-from kho.server.database.signing_keys import SigningKeyRow
+from kho.server.database.identities import revisions, signing_keys
+from kho.server.database.identities.signing_keys import SigningKeyRow
 from kho.server.index.jose.jws import LEEWAY_SECONDS
 from kho.server.resources import Resources
 

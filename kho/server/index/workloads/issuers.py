@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from kho.oci.errors import RegistryError, Unavailable
 from kho.oci.strict_json import parse_object
 from kho.server import telemetry
-from kho.server.database import issuer_keys
-from kho.server.database.issuer_keys import KeysRow
+from kho.server.database.identities import issuer_keys
+from kho.server.database.identities.issuer_keys import KeysRow
 from kho.server.index.jose.jwk import keys_of
 from kho.server.index.jose.jws import Jws, Key, Untrusted
 from kho.server.index.workloads import discovery

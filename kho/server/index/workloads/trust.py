@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from kho.oci.errors import Unavailable, Worded
-from kho.server.database import audit, issuer_keys, robots, trust_rules
+from kho.server.database import audit
 from kho.server.database.audit import Event
 from kho.server.database.engine import Transaction
-from kho.server.database.trust_rules import TrustRow
+from kho.server.database.identities import issuer_keys, robots, trust_rules
+from kho.server.database.identities.trust_rules import TrustRow
 from kho.server.index.errors import Conflict, Invalid, NotFound
 from kho.server.index.jose import jws
 from kho.server.index.jose.jws import Untrusted

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from kho.oci.errors import Unauthorized, Worded
-from kho.server.database import robots, trust_rules
+from kho.server.database.identities import robots, trust_rules
 from kho.server.index import audit
 from kho.server.index.audit import Event
 from kho.server.index.jose import jws

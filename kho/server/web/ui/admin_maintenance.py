@@ -8,7 +8,8 @@ from kho.server.registry import filling
 from kho.server.resources import Resources
 from kho.server.web.redirects import redirect
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import admin_frame, forms
+from kho.server.web.ui import forms
+from kho.server.web.ui.admin import frame
 from kho.server.web.ui.forms import Posted, Problem
 
 _HERE = "/-/admin/maintenance"
@@ -28,7 +29,7 @@ async def _page(
     problem: Problem | None = None,
 ) -> Response:
     found = await checks.newest(resources, None, _SHOWN)
-    return await admin_frame.page(
+    return await frame.page(
         *(resources, request, "maintenance"),
         form=form,
         problem=problem,
@@ -72,7 +73,7 @@ async def _check(
 ) -> Response:
     found = await checks.show(resources, _number(request))
     address = f"{_HERE}/checks/{found.id}"
-    return await admin_frame.page(
+    return await frame.page(
         *(resources, request, "maintenance", "admin_check.html"),
         form=form,
         problem=problem,

@@ -14,8 +14,9 @@ from kho.server.index.catalogue.repositories import Order, Repository, Repositor
 from kho.server.resources import Resources
 from kho.server.web import visits
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import choices, first_push, preferences, render
+from kho.server.web.ui import choices, preferences, render
 from kho.server.web.ui.choices import Choices
+from kho.server.web.ui.repositories import first_push
 
 ROWS: Final = 50
 NAMESPACES: Final = 100  # to choose from

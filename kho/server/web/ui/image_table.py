@@ -6,7 +6,7 @@ from kho.server.policy.access import Action
 from kho.server.resources import Resources
 from kho.server.web.request import Answer, Audience, Request
 from kho.server.web.route import Handler, Route
-from kho.server.web.ui import diff, file, file_diff, files, image
+from kho.server.web.ui.images import diff, file, file_diff, files, image
 
 
 def _page(template: str, handler: Handler) -> Route:

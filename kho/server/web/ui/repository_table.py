@@ -5,16 +5,14 @@ from typing import Final
 from kho.server.policy.access import Action
 from kho.server.web.request import Audience
 from kho.server.web.route import Handler, Route
-from kho.server.web.ui import (
+from kho.server.web.ui import home, search, storage
+from kho.server.web.ui.repositories import (
     activity,
     deletion,
     history,
-    home,
     overview,
     repository_settings,
     rollback,
-    search,
-    storage,
     tags,
     versions,
 )

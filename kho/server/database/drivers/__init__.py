@@ -1,0 +1,1 @@
+"""SQLite and PostgreSQL, each as an engine: connections, writes, schema."""

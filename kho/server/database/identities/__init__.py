@@ -1,0 +1,1 @@
+"""Rows of who may do what: people, groups, robots, grants, and how they prove themselves."""

@@ -1,0 +1,1 @@
+"""Rows of the search: the words of each repository, written with it and asked for."""

@@ -1,0 +1,1 @@
+"""Pages for administrators: who there is, what they may do, what happened."""

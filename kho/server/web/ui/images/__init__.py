@@ -1,0 +1,1 @@
+"""Pages of one image, what is inside it, and of two compared."""

@@ -1,0 +1,1 @@
+"""Pages of one repository: what it is, its tags, what happened to it, its settings."""
