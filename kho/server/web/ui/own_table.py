@@ -5,11 +5,12 @@ from typing import Final
 from kho.server.policy.access import Action
 from kho.server.web.request import Audience
 from kho.server.web.route import Handler, Route
-from kho.server.web.ui import account, admin_maintenance
+from kho.server.web.ui import account
 from kho.server.web.ui.admin import (
     audit,
     grants,
     groups,
+    maintenance,
     registry,
     repositories,
     robots,
@@ -75,11 +76,11 @@ OWN_PAGES: Final = (
     _admin("/audit.csv", audit.download),
     _admin("/configuration", registry.configuration),
     _admin("/health", registry.health),
-    _admin("/maintenance", admin_maintenance.maintenance),
-    _admin("/maintenance/checks", admin_maintenance.start, "POST"),
-    _admin("/maintenance/checks/{id}", admin_maintenance.check),
-    _admin("/maintenance/checks/{id}", admin_maintenance.stop, "POST"),
-    _admin("/maintenance/index", admin_maintenance.rebuild, "POST"),
+    _admin("/maintenance", maintenance.maintenance),
+    _admin("/maintenance/checks", maintenance.start, "POST"),
+    _admin("/maintenance/checks/{id}", maintenance.check),
+    _admin("/maintenance/checks/{id}", maintenance.stop, "POST"),
+    _admin("/maintenance/index", maintenance.rebuild, "POST"),
     _admin("/keys", registry.keys),
     _admin("/keys", registry.rotate, "POST"),
 )

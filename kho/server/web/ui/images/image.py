@@ -16,8 +16,8 @@ from kho.server.registry.contents.image import Image
 from kho.server.resources import Resources
 from kho.server.web.paths import page_of
 from kho.server.web.request import Request, Response
-from kho.server.web.ui import attachments, render
-from kho.server.web.ui.images import layers
+from kho.server.web.ui import render
+from kho.server.web.ui.images import attachments, layers
 from kho.server.web.ui.repositories import repository
 from kho.server.web.visits import visit
 
