@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kho.server import database
+from kho.server.database import drivers, identities, searching
 from kho.server.database.drivers.sqlite_connection import connect
 from kho.server.database.open import migrate
 from kho.server.database.statement import Statement
@@ -18,13 +19,20 @@ WHOLE = re.compile(r"^SCAN (?!json_each|CONSTANT|anon_)|TEMP B-TREE", re.MULTILI
 
 
 def pages() -> Iterator[tuple[str, Statement]]:
-    for module in pkgutil.iter_modules(database.__path__):
-        held = vars(importlib.import_module(f"{database.__name__}.{module.name}"))
+    for room, module in modules():
+        held = vars(importlib.import_module(f"{room}.{module}"))
         for name, value in held.items():
             if isinstance(value, Statement) and re.search(
                 r"ORDER BY.*LIMIT \?", value.sqlite.text, re.DOTALL
             ):
-                yield f"{module.name}.{name}", value
+                yield f"{module}.{name}", value
+
+
+def modules() -> Iterator[tuple[str, str]]:
+    """Room and module; what is in `contents` has tests of its own."""
+    for room in (database, drivers, identities, searching):
+        for module in pkgutil.iter_modules(room.__path__):
+            yield room.__name__, module.name
 
 
 def test_every_page_is_found_by_an_index(tmp_path: Path) -> None:
