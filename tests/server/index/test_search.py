@@ -197,6 +197,25 @@ async def test_a_digest_finds_who_holds_it(resources: Resources) -> None:
     assert names((await find(resources, NOBODY, "sha256:1234567")).hits) == []
 
 
+@on_both_databases
+async def test_a_digest_that_very_many_hold_finds_all_of_them(resources: Resources) -> None:
+    async def shared(tx: Transaction) -> None:
+        for number in range(1100):
+            one = await put_manifest(tx, f"team/{number:04}", manifest(7))
+            await search_writing.refresh(tx, one)
+
+    await resources.database.write(shared)
+    page = await find(resources, reader("team/0*"), str(digest(7)), limit=100)
+    assert not page.exact
+    seen = names(page.hits)
+    while page.cursor is not None:
+        page = await find(
+            resources, reader("team/0*"), str(digest(7)), limit=100, cursor=page.cursor
+        )
+        seen += names(page.hits)
+    assert sorted(seen) == [f"team/{number:04}" for number in range(1000)]
+
+
 async def test_why_it_was_found(resources: Resources) -> None:
     text = "Ảnh của <b>nhóm</b> thanh toán " + "và nhiều thứ khác nữa " * 10
     labels = {"org.opencontainers.image.licenses": "Apache-2.0"}

@@ -178,14 +178,20 @@ async def following(tx: Transaction, after: int, limit: int) -> list[int]:
     return _ids(await tx.one(_NEXT, after=after, limit=limit))
 
 
-async def holding(tx: Transaction, prefix: str, limit: int) -> dict[int, str]:
-    """Repositories with a manifest or blob of such a digest, and the first such digest."""
+async def holding(tx: Transaction, prefix: str, limit: int) -> tuple[dict[int, str], bool]:
+    """Repositories with a manifest or blob of such a digest, the first of these; are these all.
+
+    So many manifests and so many blobs are looked at.
+    """
     low, high = Word.beginning(prefix)
     found: dict[int, str] = {}
+    whole = True
     for statement in (_MANIFESTS, _BLOBS):
-        for number, digest in await tx.all(statement, low=low, high=high, limit=limit):
+        rows = await tx.all(statement, low=low, high=high, limit=limit + 1)
+        whole = whole and len(rows) <= limit
+        for number, digest in rows[:limit]:
             found.setdefault(number, digest)
-    return found
+    return found, whole
 
 
 async def candidates(

@@ -65,8 +65,7 @@ async def pool_of(tx: Transaction, wanted: Wanted) -> Pool:
     if query.nothing:
         return Pool(frozenset(), complete=True)
     if query.digest:
-        digests = await search.holding(tx, query.digest, WHOLE)
-        return Pool(frozenset(digests), complete=True, digests=digests)
+        return await _holders(tx, query.digest)
     sources = _sources(wanted)
     common, partial = await _common(tx, wanted, sources, WHOLE)
     if common is None and len(sources) > 1:
@@ -81,6 +80,14 @@ async def pool_of(tx: Transaction, wanted: Wanted) -> Pool:
     rest = sorted(common)
     found = common.intersection((*names, *popular)).union(rest[: -2 * _SOME : -1])
     return Pool(found, complete=False, rest=rest)
+
+
+async def _holders(tx: Transaction, digest: str) -> Pool:
+    digests, whole = await search.holding(tx, digest, LONG)
+    if whole and len(digests) <= WHOLE:
+        return Pool(frozenset(digests), complete=True, digests=digests)
+    rest = sorted(digests)
+    return Pool(frozenset(rest[-WHOLE:]), complete=False, digests=digests, rest=rest)
 
 
 async def _common(
