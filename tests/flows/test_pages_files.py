@@ -295,7 +295,7 @@ async def test_listing_is_switched_off(registry: Registry) -> None:
     assert "switched off here" in text
     assert "every 2s" not in text
     assert "no such folder" not in text
-    assert "What containers see" not in await seen(Browser(registry), "/app:1")
+    assert "As containers see it" not in await seen(Browser(registry), "/app:1")
 
 
 async def test_layers_that_are_still_listed(registry: Registry) -> None:
@@ -312,7 +312,7 @@ async def test_layers_that_are_still_listed(registry: Registry) -> None:
         assert "No name" not in text
     assert (await browser.get("/app:1/-/file?path=etc/motd")).status == 404
     text = await seen(browser, "/app:1")
-    assert "What containers see" not in text
+    assert "As containers see it" not in text
     assert ">Files</a>" in text
 
 
@@ -324,5 +324,5 @@ async def test_refused_layers_say_why(registry: Registry) -> None:
     assert "cannot be listed" in text
     assert names(text) == ["etc/", "opt/"]
     assert "every 2s" not in text
-    assert "What containers see" not in await seen(browser, "/app:1")
+    assert "As containers see it" not in await seen(browser, "/app:1")
     assert (await browser.get("/app:1?view=files&path=nothing")).status == 404

@@ -46,7 +46,7 @@ def test_a_page_says_the_same_without_scripts(
 def steady(text: str) -> list[str]:
     """The words of a page, without those that change from one second to the next."""
     # A large image's is worked out after the page; without scripts a link leads to it.
-    text = re.sub(r"What containers see of it.*?(?=At a glance|\Z)", "", text, flags=re.DOTALL)
+    text = re.sub(r"As containers see it.*?(?=At a glance|\Z)", "", text, flags=re.DOTALL)
     text = re.sub(r"[\d.,]+ (ms|s|kB|MB|GB)\b", "some", text)  # health, above all
     text = re.sub(r"just now|\d+ (seconds?|minutes?) ago", "now", text)
     return text.split()
