@@ -207,8 +207,9 @@ async def test_a_description_and_the_head_of_a_page(
 async def test_digests_lead_to_their_repositories(database: Database) -> None:
     one = await database.write(make, "app", 0xABCDEF << 232)
     found_digests = await database.read(search.holding, "sha256:abcdef", 10)
-    assert found_digests == {one: str(digest(0xABCDEF << 232))}
-    assert await database.read(search.holding, "sha256:abcdee", 10) == {}
+    assert found_digests == ({one: str(digest(0xABCDEF << 232))}, True)
+    assert await database.read(search.holding, "sha256:abcdee", 10) == ({}, True)
+    assert await database.read(search.holding, "sha256:abcdef", 0) == ({}, False)
 
 
 async def test_lists_are_bounded_and_in_order(
